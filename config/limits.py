@@ -1,0 +1,31 @@
+"""What strangers may cost us: every limit of ingest in one typed place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestLimits:
+    """Limits of a connection from an encoder. Sizes are in bytes, times in seconds."""
+
+    handshake_s: float = 5.0
+    connect_to_publish_s: float = 10.0
+    no_media_s: float = 10.0
+    unauthenticated_connections: int = 500
+    unauthenticated_connections_per_ip: int = 20
+    message_before_key_bytes: int = 16 * 1024
+    message_after_key_bytes: int = 4 * 1024 * 1024
+    chunk_streams: int = 32
+    bytes_in_flight: int = 8 * 1024 * 1024
+    amf_depth: int = 8
+    amf_items: int = 256
+    amf_string_bytes: int = 8 * 1024
+    commands_before_publish: int = 32
+    handoff_bytes: int = 1024 * 1024
+    refusal_grace_s: float = 0.5
+    takeover_silence_s: float = 2.0
+    no_usable_media_s: float = 15.0
+
+
+LIMITS = IngestLimits()

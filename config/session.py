@@ -1,0 +1,114 @@
+"""What ingest tells a session worker, and what the worker reports: the words of the control socket.
+
+The control socket is a SOCK_SEQPACKET pair; each packet is one JSON object with a `type`. Ingest sends `open`
+(a `SessionSpec`), `connect` (with the media socket of one encoder connection attached as a file descriptor),
+`end` and `stop`; the worker sends the `Report`s below.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+MAX_PACKET_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSpec:
+    """One session: what to make of a stream's media and where to publish it."""
+
+    stream_id: str
+    edge_id: str
+    session_id: str
+    quality: str
+    low_latency: bool
+    media_dir: str
+    segment_s: float
+    part_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Ingest to worker: host this session."""
+
+    spec: SessionSpec
+    type: Literal["open"] = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Ingest to worker: an encoder is connected; its media socket comes with this packet."""
+
+    session_id: str
+    connection_id: str
+    container: Literal["flv"]
+    type: Literal["connect"] = "connect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Ingest to worker: the session is over; flush, write the end of the playlists and forget it."""
+
+    session_id: str
+    type: Literal["end"] = "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """Worker to ingest: the first part of every rendition is fetchable."""
+
+    session_id: str
+    type: Literal["live"] = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Worker to ingest: the session cannot go on. `code` is a machine word, `message` is for people."""
+
+    session_id: str
+    code: str
+    message: str
+    type: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Worker to ingest: the answer to `End`, after the last byte is written."""
+
+    session_id: str
+    type: Literal["ended"] = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Worker to ingest: something worth a log line (a source change, dropped frames, …)."""
+
+    session_id: str
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    type: Literal["note"] = "note"
+
+
+Message = Open | Connect | End | Live | Failed | Ended | Note
+_TYPES: dict[str, type[Any]] = {
+    "open": Open, "connect": Connect, "end": End, "live": Live, "failed": Failed, "ended": Ended, "note": Note,
+}  # fmt: skip
+
+
+def encode_message(message: Message) -> bytes:
+    """One packet of the control socket."""
+    return json.dumps(asdict(message)).encode()
+
+
+def decode_message(packet: bytes) -> Message:
+    """The message of one packet. Raises `ValueError` when it is none of ours."""
+    fields = json.loads(packet)
+    kind = _TYPES.get(fields.pop("type", None)) if isinstance(fields, dict) else None
+    if kind is None:
+        raise ValueError(f"unknown control message of {len(packet)} bytes")
+    if kind is Open:
+        fields["spec"] = SessionSpec(**fields["spec"])
+    message: Message = kind(**fields)
+    return message

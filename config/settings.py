@@ -1,0 +1,112 @@
+"""Every setting of antlive, typed, with its unit and its bound: from `ANTLIVE_*` variables or a TOML file.
+
+`ANTLIVE_CONFIG` names the TOML file; a variable wins over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+ENV_PREFIX = "ANTLIVE_"
+CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, or its value is out of bounds; the text names setting, value and bound."""
+
+
+class Settings(BaseSettings):
+    """The effective settings. Ports given as 0 are chosen by the system when the listener opens."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    http_port: Port = Field(8080, description="TCP port of the API, the console, the player page and LL-HLS")
+    rtmp_port: Port = Field(1935, description="TCP port of RTMP ingest")
+    bind: str = Field("0.0.0.0", description="address that the listeners bind to")
+    public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
+    data_dir: Path = Field(Path("./data"), description="directory of what must survive a restart: embedded Redis, keys")
+    media_dir: Path | None = Field(
+        None, description="directory of playlists, parts and segments; default: under /dev/shm when it exists"
+    )
+    redis_url: str | None = Field(None, description="redis:// URL; default: an embedded Redis server")
+    redis_prefix: str = Field("antlive:", description="prefix of every Redis key")
+    api_key: str | None = Field(
+        None, min_length=8, description="API key of environment `default`; default: generated once, kept in data_dir"
+    )
+    reconnect_window_s: int = Field(60, ge=0, le=3600, description="seconds a session is held for its encoder's return")
+    segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
+    part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")
+    window_s: float = Field(60.0, ge=12.0, le=86400.0, description="seconds of media that a live playlist lists")
+    ended_retention_s: float = Field(
+        300.0, ge=0.0, le=86400.0, description="seconds that the media of an ended session stay fetchable"
+    )
+    log_format: str = Field("pretty", pattern="^(pretty|json)$", description="log lines: pretty or json")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+
+    @field_validator("part_s")
+    @classmethod
+    def _part_below_segment(cls, part_s: float, info: object) -> float:
+        segment_s = getattr(info, "data", {}).get("segment_s")
+        if segment_s is not None and part_s > segment_s / 2:
+            raise ValueError(f"must be at most half of segment_s ({segment_s})")
+        return part_s
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(CONFIG_FILE_VARIABLE)
+        if not file:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @property
+    def effective_media_dir(self) -> Path:
+        """`media_dir`, or its default: memory when the system has /dev/shm, else below `data_dir`."""
+        if self.media_dir is not None:
+            return self.media_dir
+        shm = Path("/dev/shm")
+        if shm.is_dir() and os.access(shm, os.W_OK):
+            return shm / f"antlive-{self.data_dir.resolve().as_posix().strip('/').replace('/', '-')}"
+        return self.data_dir / "media"
+
+
+def load_settings() -> Settings:
+    """The settings of this process from environment and file.
+
+    Raises `SettingsError` with one line per wrong setting: its name, the value found and the bound.
+    """
+    _refuse_unknown_variables()
+    file = os.environ.get(CONFIG_FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: no file at {file!r}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_describe(item) for item in error.errors())) from None
+
+
+def _describe(item: object) -> str:
+    assert isinstance(item, dict)
+    name = ".".join(str(part) for part in item["loc"])
+    value = "<hidden>" if name == "api_key" else repr(item["input"])
+    return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")

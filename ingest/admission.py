@@ -1,0 +1,70 @@
+"""The door between the protocols and a stream: what a protocol server asks for, and what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Refusal(Enum):
+    """Why a publisher is refused. The protocol servers map each to their own wire code."""
+
+    WRONG_KEY = "wrong_key"
+    ALREADY_PUBLISHING = "already_publishing"
+    BUSY = "busy"
+    TRY_AGAIN = "try_again"
+
+
+class PublishRefused(Exception):
+    """The publisher may not publish. The message is for the encoder's log and never holds the key."""
+
+    def __init__(self, refusal: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class EncoderConnection(Protocol):
+    """One connection from an encoder, as the stream sees it."""
+
+    def close(self, reason: str) -> None:
+        """Cut this connection. `reason` is a machine word for the log, such as `overflow` or `key_rotated`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRequest:
+    """An encoder that asks to publish. The key is a secret: it is hashed and then forgotten."""
+
+    key: str
+    protocol: str
+    remote_address: str
+    encoder: str
+    connection: EncoderConnection
+
+    def __repr__(self) -> str:
+        return f"PublishRequest(protocol={self.protocol!r}, remote_address={self.remote_address!r})"
+
+
+class MediaSink(Protocol):
+    """Where the media of an accepted connection go."""
+
+    stream_id: str
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Hand on one whole FLV tag. Never blocks; views may be reused after the call.
+
+        A reader that is too slow ends the connection: the sink calls `EncoderConnection.close("overflow")`.
+        """
+
+    def close(self, reason: str) -> None:
+        """The encoder is gone: `clean` after a proper goodbye, else why the connection ended. Idempotent."""
+
+
+class Admission(Protocol):
+    """Decides who may publish."""
+
+    async def publish(self, request: PublishRequest) -> MediaSink:
+        """Claim the stream of this key. Raises `PublishRefused`."""
