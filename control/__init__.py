@@ -1,0 +1,1 @@
+"""The REST API: create, list and watch live streams."""

@@ -1,0 +1,35 @@
+"""What every handler of the API works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from control.errors import unavailable
+from control.urls import PublicUrls
+from streams.store import StreamStore
+
+log = structlog.get_logger()
+
+STORE: Final = web.AppKey("store", StreamStore)
+URLS: Final = web.AppKey("urls", PublicUrls)
+RECONNECT_WINDOW_S: Final = web.AppKey("reconnect_window_s", int)
+ENVIRONMENT: Final = web.RequestKey("environment", str)
+
+STORE_DEADLINE_S: Final = 0.8
+
+
+@asynccontextmanager
+async def store_deadline() -> AsyncIterator[None]:
+    """Bounds the wait for a store that hangs, so that the client hears 503 in less than a second."""
+    try:
+        async with asyncio.timeout(STORE_DEADLINE_S):
+            yield
+    except TimeoutError:
+        log.warning("store does not answer", deadline_s=STORE_DEADLINE_S)
+        raise unavailable() from None

@@ -1,0 +1,82 @@
+"""Errors of the API: one JSON shape, `{"error": {"code", "message", "field"}}`, for whatever goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from redis.exceptions import RedisError
+
+from control.schemas import ErrorBody, ErrorResource
+
+log = structlog.get_logger()
+
+RETRY_AFTER_S = 1
+
+
+class ApiError(Exception):
+    """A request that gets an error response. `field` names what was wrong in body or query."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.field = field
+        self.headers = dict(headers or {})
+
+
+def invalid_field(field: str, message: str) -> ApiError:
+    """400: one field of the body, or one query parameter, is wrong."""
+    return ApiError(400, "invalid_field", message, field=field)
+
+
+def not_found(message: str) -> ApiError:
+    """404."""
+    return ApiError(404, "not_found", message)
+
+
+def unavailable() -> ApiError:
+    """503: the store does not answer."""
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return ApiError(503, "unavailable", "the stream store does not answer; try again", headers=headers)
+
+
+def error_response(error: ApiError) -> web.Response:
+    """The response of an error."""
+    body = ErrorResource(error=ErrorBody(code=error.code, message=error.message, field=error.field))
+    text = body.model_dump_json(by_alias=True, exclude_none=True)
+    return web.Response(status=error.status, text=text, content_type="application/json", headers=error.headers)
+
+
+@web.middleware
+async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every way a handler can fail into a JSON error; the outermost middleware."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error_response(error)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        message = f"{request.method} is not allowed here; allowed: {allowed}"
+        return error_response(ApiError(405, "method_not_allowed", message, headers={"Allow": allowed}))
+    except web.HTTPNotFound:
+        return error_response(not_found("nothing is at this path"))
+    except RedisError as error:
+        log.warning("store does not answer", path=request.path, error=type(error).__name__, detail=str(error))
+        return error_response(unavailable())
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return error_response(ApiError(500, "internal_error", "the request failed; the log says why"))

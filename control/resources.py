@@ -1,0 +1,43 @@
+"""A stream of the store as the API shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control.schemas import CreatedStream, Ingest, IngestWithKey, Playback, StreamResource
+from control.urls import PublicUrls
+from streams.model import Stream
+
+
+def stream_resource(stream: Stream, urls: PublicUrls) -> StreamResource:
+    """The stream object without its key."""
+    return StreamResource(**_shared(stream, urls), ingest=Ingest(rtmp_url=urls.rtmp, srt_url=urls.srt))
+
+
+def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
+    """The stream object with its key."""
+    ingest = IngestWithKey(
+        rtmp_url=urls.rtmp,
+        srt_url=urls.srt,
+        stream_key=key,
+        rtmp_full_url=urls.rtmp_full(key),
+        srt_full_url=urls.srt_full(key),
+    )
+    return CreatedStream(**_shared(stream, urls), ingest=ingest)
+
+
+def _shared(stream: Stream, urls: PublicUrls) -> dict[str, Any]:
+    return {
+        "stream_id": stream.stream_id,
+        "edge_id": stream.edge_id,
+        "name": stream.name,
+        "state": stream.state,
+        "quality": stream.quality,
+        "recording": stream.recording,
+        "low_latency": stream.low_latency,
+        "reconnect_window_seconds": stream.reconnect_window_s,
+        "created_at": stream.created_at,
+        "started_at": stream.started_at,
+        "ended_at": stream.ended_at,
+        "playback": Playback(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id),
+    }

@@ -1,0 +1,143 @@
+"""The bodies of the API as typed models: camelCase outside, strict types, unknown fields refused."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from streams.state import State
+from streams.times import format_utc_s
+
+NAME_MAX_CHARACTERS: Final = 200
+LIST_LIMIT_DEFAULT: Final = 20
+LIST_LIMIT_MAX: Final = 100
+LIST_OFFSET_MAX: Final = 2**31 - 1
+
+# Control characters, lone surrogates, line and paragraph separators: a name is one line of text.
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def _one_line_of_text(name: str) -> str:
+    for position, character in enumerate(name):
+        if unicodedata.category(character) in _REFUSED_CATEGORIES:
+            context = {"character": f"U+{ord(character):04X}", "position": position}
+            raise PydanticCustomError("character", "holds the character {character} at position {position}", context)
+    if name.isspace():
+        raise PydanticCustomError("blank", "is blank")
+    return name
+
+
+Quality = Literal["standard", "high", "passthrough"]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX_CHARACTERS), AfterValidator(_one_line_of_text)]
+Timestamp = Annotated[datetime, PlainSerializer(format_utc_s, return_type=str)]
+
+
+class Schema(BaseModel):
+    """What all bodies share."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+    )
+
+
+class CreateStream(Schema):
+    """Request body of `POST /v1/live-streams`."""
+
+    model_config = ConfigDict(validate_by_name=False)
+
+    name: Name = Field(description="display name of the stream")
+    quality: Quality = Field("standard", description="ladder that the stream is encoded to")
+    low_latency: bool = Field(True, description="enable Low-Latency HLS")
+    recording: bool = Field(False, description="record the stream for later playback")
+
+
+class ListQuery(Schema):
+    """Query parameters of `GET /v1/live-streams`."""
+
+    model_config = ConfigDict(validate_by_name=False)
+
+    limit: Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT
+    offset: Annotated[int, Field(ge=0, le=LIST_OFFSET_MAX)] = 0
+
+
+class Ingest(Schema):
+    """Where an encoder pushes to, without the key."""
+
+    rtmp_url: str
+    srt_url: str
+
+
+class IngestWithKey(Ingest):
+    """Where an encoder pushes to, with the key: only in the response that creates it."""
+
+    stream_key: str = Field(repr=False)
+    rtmp_full_url: str = Field(repr=False)
+    srt_full_url: str = Field(repr=False)
+
+
+class Playback(Schema):
+    """Where viewers fetch from."""
+
+    hls_url: str
+    edge_id: str
+
+
+class StreamBase(Schema):
+    """The stream object but for `ingest` and `playback`. Times that have not come yet are left out."""
+
+    stream_id: str
+    edge_id: str
+    name: str
+    state: State
+    quality: Quality
+    recording: bool
+    low_latency: bool
+    reconnect_window_seconds: int
+    created_at: Timestamp
+    started_at: Timestamp | None = Field(None, description="when the stream last went live")
+    ended_at: Timestamp | None = Field(None, description="when the stream last ended")
+
+
+class StreamResource(StreamBase):
+    """The stream object."""
+
+    ingest: Ingest
+    playback: Playback
+
+
+class CreatedStream(StreamBase):
+    """The stream object with its key: the response to `POST /v1/live-streams`."""
+
+    ingest: IngestWithKey
+    playback: Playback
+
+
+class StreamList(Schema):
+    """Response of `GET /v1/live-streams`."""
+
+    streams: tuple[StreamResource, ...]
+    total: int
+
+
+class ErrorBody(Schema):
+    """What went wrong: a machine word, a sentence, and the field it is about if it is about one."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorResource(Schema):
+    """Body of every error response."""
+
+    error: ErrorBody

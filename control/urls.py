@@ -1,0 +1,56 @@
+"""The URLs that the API hands out: where encoders push to and viewers fetch from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_RTMP_PORT = 1935
+DEFAULT_HTTP_PORT = 80
+DEFAULT_SRT_PORT = 9000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicUrls:
+    """Host and ports as the public reaches them. Ports are the bound ones, never 0."""
+
+    host: str
+    http_port: int
+    rtmp_port: int
+    srt_port: int = DEFAULT_SRT_PORT
+
+    def __post_init__(self) -> None:
+        for name in ("http_port", "rtmp_port", "srt_port"):
+            port: int = getattr(self, name)
+            if not 1 <= port <= 65535:
+                raise ValueError(f"{name} is {port}; the bound is 1..65535")
+
+    @property
+    def rtmp(self) -> str:
+        """`rtmp://host/live`: the server address in an encoder."""
+        return f"rtmp://{self._host}{_port(self.rtmp_port, DEFAULT_RTMP_PORT)}/live"
+
+    def rtmp_full(self, key: str) -> str:
+        """Server address and stream key in one."""
+        return f"{self.rtmp}/{key}"
+
+    @property
+    def srt(self) -> str:
+        """`srt://host:9000`: SRT has no default port, so it is always there."""
+        return f"srt://{self._host}:{self.srt_port}"
+
+    def srt_full(self, key: str) -> str:
+        """Address and stream id in one."""
+        return f"{self.srt}?streamid=#!::r=live/{key},m=publish"
+
+    def hls(self, edge_id: str) -> str:
+        """The multivariant playlist of a stream."""
+        return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}/live/{edge_id}/master.m3u8"
+
+    @property
+    def _host(self) -> str:
+        is_bare_ipv6 = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]" if is_bare_ipv6 else self.host
+
+
+def _port(port: int, default: int) -> str:
+    return "" if port == default else f":{port}"

@@ -1,0 +1,57 @@
+"""The name of every Redis key, in one place.
+
+All keys begin with the same prefix (setting `redis_prefix`, default `antlive:`). The scripts touch several keys at
+once, which Redis Cluster allows only for keys of one hash slot: there, set the prefix to `{antlive}:`. The braces are a
+hash tag, so all keys of this installation share one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_PREFIX = "antlive:"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Redis key names below one prefix."""
+
+    prefix: str = DEFAULT_PREFIX
+
+    def stream(self, stream_id: str) -> str:
+        """Hash: one stream."""
+        return f"{self.prefix}stream:{stream_id}"
+
+    def key(self, key_hash: str) -> str:
+        """String: the stream id that a stream key's SHA-256 belongs to."""
+        return f"{self.prefix}key:{key_hash}"
+
+    def edge(self, edge_id: str) -> str:
+        """String: the stream id of an edge id."""
+        return f"{self.prefix}edge:{edge_id}"
+
+    def api_key(self, key_hash: str) -> str:
+        """String: the environment of an API key's SHA-256."""
+        return f"{self.prefix}apikey:{key_hash}"
+
+    def environment_streams(self, env: str) -> str:
+        """Sorted set: the stream ids of an environment, scored by creation time in microseconds."""
+        return f"{self.prefix}env:{env}:streams"
+
+    def session(self, stream_id: str) -> str:
+        """Hash, while a session runs: session id, node id, epoch, start."""
+        return f"{self.prefix}session:{stream_id}"
+
+    @property
+    def sessions(self) -> str:
+        """Hash: the stream id of every running session to the id of the node that hosts it."""
+        return f"{self.prefix}sessions"
+
+    def node(self, node_id: str) -> str:
+        """Hash with a time to live: one media node."""
+        return f"{self.prefix}node:{node_id}"
+
+    @property
+    def events(self) -> str:
+        """Stream: what happened to all streams, read by consumer groups."""
+        return f"{self.prefix}events"

@@ -1,0 +1,71 @@
+"""A stream as a Redis hash: text fields, snake_case, absent when unset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from redis.typing import EncodableT, FieldT
+
+from streams.model import Stream
+from streams.state import State
+from streams.times import format_utc_s, parse_utc
+
+
+def text(value: bytes | str) -> str:
+    """A reply of Redis as text, whether or not the client decodes replies."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def new_record(stream: Stream) -> dict[FieldT, EncodableT]:
+    """The hash of a stream that was just created."""
+    return {
+        "stream_id": stream.stream_id,
+        "edge_id": stream.edge_id,
+        "env": stream.env,
+        "name": stream.name,
+        "quality": stream.quality,
+        "low_latency": int(stream.low_latency),
+        "recording": int(stream.recording),
+        "reconnect_window_s": stream.reconnect_window_s,
+        "state": stream.state.value,
+        "created_at": format_utc_s(stream.created_at),
+        "key_hash": stream.key_hash,
+        "epoch": stream.epoch,
+        "seq": stream.seq,
+    }
+
+
+def read_record(record: Mapping[bytes, bytes] | Mapping[str, str] | Mapping[bytes | str, bytes | str]) -> Stream:
+    """The stream of a hash as `HGETALL` returns it. Raises `KeyError` for a hash that is no stream."""
+    fields = {text(name): text(value) for name, value in record.items()}
+    return Stream(
+        stream_id=fields["stream_id"],
+        edge_id=fields["edge_id"],
+        env=fields["env"],
+        name=fields["name"],
+        quality=fields["quality"],
+        low_latency=fields["low_latency"] == "1",
+        recording=fields["recording"] == "1",
+        reconnect_window_s=int(fields["reconnect_window_s"]),
+        state=State(fields["state"]),
+        created_at=parse_utc(fields["created_at"]),
+        key_hash=fields["key_hash"],
+        epoch=int(fields["epoch"]),
+        seq=int(fields["seq"]),
+        session_id=fields.get("session_id"),
+        node_id=fields.get("node_id"),
+        started_at=_time(fields.get("started_at")),
+        ended_at=_time(fields.get("ended_at")),
+        reason=fields.get("reason"),
+    )
+
+
+def read_flat_record(items: Iterable[bytes | str]) -> Stream:
+    """The stream of a hash as a script returns it: name, value, name, value, …"""
+    flat = [text(item) for item in items]
+    return read_record(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else parse_utc(value)

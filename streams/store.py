@@ -1,0 +1,204 @@
+"""The streams in Redis, the source of truth for streams, keys and states.
+
+Each change of state is one Lua script that checks the state table, writes the stream's hash and appends the event, so
+state and event cannot disagree. Errors of Redis (`redis.exceptions.RedisError`) pass through to the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+
+from streams import ids
+from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
+from streams.keys import DEFAULT_PREFIX, Keys
+from streams.model import Claim, NodeSession, Stream
+from streams.records import new_record, read_flat_record, read_record, text
+from streams.scripts import script_text, transition_request
+from streams.state import SESSION_STATES, Event, IllegalTransition, State
+from streams.times import utc_now
+
+log = structlog.get_logger()
+
+
+class StreamStore:
+    """Streams, stream keys, sessions and API keys below one key prefix. Safe to share by tasks of one event loop."""
+
+    def __init__(self, redis: Redis, prefix: str = DEFAULT_PREFIX) -> None:
+        self.redis = redis
+        self.keys = Keys(prefix)
+        self._begin_session = redis.register_script(script_text("begin_session"))
+        self._apply = redis.register_script(script_text("apply"))
+
+    async def create(
+        self, *, env: str, name: str, quality: str, low_latency: bool, recording: bool, reconnect_window_s: int
+    ) -> tuple[Stream, str]:
+        """A new idle stream and its stream key, which is returned here and kept nowhere."""
+        key = ids.new_stream_key()
+        stream = Stream(
+            stream_id=ids.new_stream_id(),
+            edge_id=ids.new_edge_id(),
+            env=env,
+            name=name,
+            quality=quality,
+            low_latency=low_latency,
+            recording=recording,
+            reconnect_window_s=reconnect_window_s,
+            state=State.IDLE,
+            created_at=utc_now().replace(microsecond=0),
+            key_hash=ids.key_hash(key),
+        )
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self.keys.stream(stream.stream_id), mapping=new_record(stream))
+            pipe.set(self.keys.key(stream.key_hash), stream.stream_id)
+            pipe.set(self.keys.edge(stream.edge_id), stream.stream_id)
+            # Microseconds, because streams of one second, even of one millisecond, are listed in their order.
+            pipe.zadd(self.keys.environment_streams(env), {stream.stream_id: time.time_ns() // 1000})
+            await pipe.execute()
+        log.info("stream created", stream_id=stream.stream_id, env=env, quality=quality)
+        return stream, key
+
+    async def get(self, env: str, stream_id: str) -> Stream | None:
+        """The stream, if it exists and belongs to this environment."""
+        stream = await self._read(stream_id)
+        return stream if stream is not None and stream.env == env else None
+
+    async def list(self, env: str, limit: int, offset: int) -> tuple[list[Stream], int]:
+        """At most `limit` streams of an environment, newest first, after the first `offset`; and how many it has."""
+        index = self.keys.environment_streams(env)
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zcard(index)
+            pipe.zrevrange(index, offset, offset + limit - 1)
+            total, stream_ids = await pipe.execute()
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for stream_id in stream_ids:
+                pipe.hgetall(self.keys.stream(text(stream_id)))
+            records = await pipe.execute()
+        return [read_record(record) for record in records if record], int(total)
+
+    async def find_by_key(self, key_hash: str) -> Stream | None:
+        """The stream that accepts the key of this SHA-256 (`ids.key_hash`)."""
+        stream_id = await self.redis.get(self.keys.key(key_hash))
+        stream = await self._read(text(stream_id)) if stream_id is not None else None
+        return stream if stream is not None and stream.key_hash == key_hash else None
+
+    async def find_by_edge(self, edge_id: str) -> Stream | None:
+        """The stream of a public id, in whatever environment."""
+        stream_id = await self.redis.get(self.keys.edge(edge_id))
+        return await self._read(text(stream_id)) if stream_id is not None else None
+
+    async def begin_session(
+        self, stream_id: str, *, key_hash: str, session_id: str, node_id: str, at: datetime | None = None
+    ) -> Claim:
+        """Claim a stream for a new session (event `publish_accepted`); of several at once exactly one succeeds.
+
+        Raises `KeyRevoked` when the stream does not accept this key, `AlreadyPublishing` when it has a session.
+        """
+        event = Event.PUBLISH_ACCEPTED
+        request = transition_request(
+            event,
+            stream_id=stream_id,
+            session_id=session_id,
+            at=at or utc_now(),
+            reason=None,
+            data=None,
+            key_hash=key_hash,
+            node_id=node_id,
+        )
+        outcome, *rest = await self._begin_session(keys=self._script_keys(stream_id), args=[request])
+        if text(outcome) == "revoked":
+            raise KeyRevoked(stream_id)
+        if text(outcome) == "busy":
+            raise AlreadyPublishing(stream_id, State(text(rest[0])))
+        stream = read_flat_record(rest[1])
+        self._log_transition(stream_id, session_id, event, text(rest[0]), stream.state)
+        return Claim(stream=stream, epoch=stream.epoch)
+
+    async def apply(
+        self,
+        stream_id: str,
+        event: Event,
+        *,
+        session_id: str,
+        epoch: int,
+        reason: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        event_id: str | None = None,
+    ) -> State:
+        """Apply an event of a session and return the state after it. `reason` defaults to the event's name.
+
+        A caller that tries again after an error of Redis passes the same `event_id` (`ids.new_event_id`) and `at` each
+        time: the first try may have been applied, and the event then happens once.
+
+        Raises `StaleSession` when session and epoch are not the stream's present ones, `IllegalTransition` when the
+        table has no row for the event in the present state; nothing is written then.
+        """
+        request = transition_request(
+            event,
+            stream_id=stream_id,
+            session_id=session_id,
+            at=at or utc_now(),
+            reason=reason,
+            data=data,
+            event_id=event_id,
+            epoch=str(epoch),
+        )
+        outcome, *rest = await self._apply(keys=self._script_keys(stream_id), args=[request])
+        if text(outcome) == "stale":
+            raise StaleSession(stream_id, session_id, epoch)
+        if text(outcome) == "illegal":
+            raise IllegalTransition(State(text(rest[0])), event)
+        state = State(text(rest[1]))
+        self._log_transition(stream_id, session_id, event, text(rest[0]), state, reason)
+        return state
+
+    async def sessions_of_node(self, node_id: str) -> Sequence[NodeSession]:
+        """The running sessions that a node hosts, or hosted until it crashed."""
+        hosts = await self.redis.hgetall(self.keys.sessions)
+        stream_ids = [text(stream_id) for stream_id, host in hosts.items() if text(host) == node_id]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for stream_id in stream_ids:
+                pipe.hgetall(self.keys.stream(stream_id))
+            streams = [read_record(record) for record in await pipe.execute() if record]
+        return [
+            NodeSession(
+                stream_id=stream.stream_id, session_id=stream.session_id, epoch=stream.epoch, state=stream.state
+            )
+            for stream in streams
+            # A session may have ended, or begun elsewhere, since the first look.
+            if stream.session_id is not None and stream.node_id == node_id and stream.state in SESSION_STATES
+        ]
+
+    async def add_api_key(self, env: str, key: str) -> None:
+        """Let an API key act for an environment. Only its SHA-256 is kept."""
+        await self.redis.set(self.keys.api_key(ids.key_hash(key)), env)
+
+    async def environment_of_api_key(self, key: str) -> str | None:
+        """The environment that an API key acts for; None for an unknown key."""
+        env = await self.redis.get(self.keys.api_key(ids.key_hash(key)))
+        return None if env is None else text(env)
+
+    async def _read(self, stream_id: str) -> Stream | None:
+        record = await self.redis.hgetall(self.keys.stream(stream_id))
+        return read_record(record) if record else None
+
+    def _script_keys(self, stream_id: str) -> tuple[str, ...]:
+        return self.keys.stream(stream_id), self.keys.session(stream_id), self.keys.sessions, self.keys.events
+
+    def _log_transition(
+        self, stream_id: str, session_id: str, event: Event, old: str, new: State, reason: str | None = None
+    ) -> None:
+        log.info(
+            "stream state",
+            stream_id=stream_id,
+            session_id=session_id,
+            event_name=event.value,
+            change=f"{old} -> {new.value}",
+            reason=reason or event.value,
+        )

@@ -1,0 +1,50 @@
+"""The URLs of hosts and ports, and the vocabulary shared with the ladder."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from config.ladders import QUALITIES
+from control.schemas import Quality
+from control.urls import PublicUrls
+
+
+@pytest.mark.parametrize(
+    ("urls", "rtmp", "srt", "hls"),
+    [
+        (
+            PublicUrls(host="localhost", http_port=80, rtmp_port=1935),
+            "rtmp://localhost/live",
+            "srt://localhost:9000",
+            "http://localhost/live/lse_1/master.m3u8",
+        ),
+        (
+            PublicUrls(host="10.0.0.1", http_port=8080, rtmp_port=41935, srt_port=41936),
+            "rtmp://10.0.0.1:41935/live",
+            "srt://10.0.0.1:41936",
+            "http://10.0.0.1:8080/live/lse_1/master.m3u8",
+        ),
+        (
+            PublicUrls(host="2001:db8::1", http_port=8080, rtmp_port=1935),
+            "rtmp://[2001:db8::1]/live",
+            "srt://[2001:db8::1]:9000",
+            "http://[2001:db8::1]:8080/live/lse_1/master.m3u8",
+        ),
+    ],
+)
+def test_urls(urls: PublicUrls, rtmp: str, srt: str, hls: str) -> None:
+    assert (urls.rtmp, urls.srt, urls.hls("lse_1")) == (rtmp, srt, hls)
+    assert urls.rtmp_full("sk_1") == f"{rtmp}/sk_1"
+    assert urls.srt_full("sk_1") == f"{srt}?streamid=#!::r=live/sk_1,m=publish"
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_a_port_that_nobody_can_reach_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match=f"rtmp_port is {port}"):
+        PublicUrls(host="localhost", http_port=80, rtmp_port=port)
+
+
+def test_the_api_knows_every_quality_that_has_a_ladder() -> None:
+    assert get_args(Quality) == QUALITIES

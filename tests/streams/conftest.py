@@ -1,0 +1,26 @@
+"""A real Redis server for this folder, and a store with a key prefix of each test's own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from streams.connection import open_redis
+from streams.store import StreamStore
+from tests.redis_server import RedisServer, redis_server
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[RedisServer]:
+    with redis_server() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def store(server: RedisServer) -> AsyncIterator[StreamStore]:
+    redis = open_redis(server.url)
+    yield StreamStore(redis, prefix=f"test-{secrets.token_hex(4)}:")
+    await redis.aclose()
