@@ -1,0 +1,46 @@
+# Everything that a person types. `make run` and `make test` work on a fresh Debian machine.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+.PHONY: help setup run demo test lint format bench clean
+
+help: ## what can be typed here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt package.json scripts/setup.sh
+	PYTHON=$(PYTHON) scripts/setup.sh run
+	@touch $@
+
+$(READY_DEV): $(READY) scripts/setup.sh
+	PYTHON=$(PYTHON) scripts/setup.sh dev
+	@touch $@
+
+setup: $(READY) ## install what `make run` needs
+
+run: $(READY) ## start everything in the foreground; Ctrl-C stops it
+	@exec $(BIN)/antlive serve
+
+demo: $(READY) ## push a moving test picture to the stream that `make run` keeps ready
+	@exec $(BIN)/antlive demo
+
+test: $(READY_DEV) ## run the whole suite
+	$(BIN)/pytest
+
+lint: $(READY_DEV) ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY_DEV) ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY_DEV) ## measure speed against named peers
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what set-up installed here (not the data directory)
+	rm -rf $(VENV) node_modules

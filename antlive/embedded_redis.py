@@ -1,0 +1,41 @@
+"""The embedded Redis: a real redis-server on a Unix socket, its append-only file in the data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from antlive.children import Child, StartFailed
+
+
+def redis_child(data_dir: Path, socket_path: Path) -> Child:
+    """The child process. Raises `StartFailed` when no redis-server is installed."""
+    executable = shutil.which("redis-server")
+    if executable is None:
+        raise StartFailed("no redis-server on PATH: run `make setup`, or set ANTLIVE_REDIS_URL")
+    directory = data_dir / "redis"
+    directory.mkdir(parents=True, exist_ok=True)
+    command = [executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"]
+    command += ["--dir", str(directory.resolve()), "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
+    return Child("redis", command, {"LC_ALL": "C"}, stop_s=2.0)
+
+
+async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:
+    """Return once the server answers a PING. Raises `StartFailed`."""
+    client = Redis.from_url(url)
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    await client.ping()
+                    return
+                except (RedisError, OSError):
+                    await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise StartFailed(f"Redis did not answer within {timeout_s:g} s") from None
+    finally:
+        await client.aclose()

@@ -1,0 +1,76 @@
+"""What a node keeps in its data directory: its id, the API key it made, the stream that is ready to publish to."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_API_KEY_CHARACTERS = 32
+
+
+class DataDirBusy(RuntimeError):
+    """Another antlive runs on this data directory."""
+
+
+class NodeFiles:
+    """Small files under the data directory. Those with secrets are readable by the owner alone."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+
+    def lock(self) -> int:
+        """Take the data directory for this process; the lock goes with the process. Raises `DataDirBusy`."""
+        fd = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise DataDirBusy(f"another antlive runs with ANTLIVE_DATA_DIR={self.data_dir}") from None
+        return fd
+
+    def node_id(self) -> str:
+        """This node's id, made once."""
+        return self._text("node_id", lambda: f"node_{secrets.token_hex(6)}")
+
+    def api_key(self) -> str:
+        """The API key of environment `default`, made once."""
+        return self._text(
+            "api_key", lambda: "ak_" + "".join(secrets.choice(_ALPHABET) for _ in range(_API_KEY_CHARACTERS))
+        )
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The object in this file, or None when there is none."""
+        try:
+            value = json.loads((self.data_dir / name).read_text())
+        except FileNotFoundError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write an object to this file, for the owner alone."""
+        self._write(name, json.dumps(value))
+
+    def remove(self, name: str) -> None:
+        """Remove this file if it is there."""
+        (self.data_dir / name).unlink(missing_ok=True)
+
+    def _text(self, name: str, make: Any) -> str:
+        path = self.data_dir / name
+        if path.is_file() and (text := path.read_text().strip()):
+            return text
+        text = str(make())
+        self._write(name, text)
+        return text
+
+    def _write(self, name: str, text: str) -> None:
+        temporary = self.data_dir / f".{name}.tmp"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+        temporary.rename(self.data_dir / name)

@@ -1,0 +1,149 @@
+"""`antlive serve`: Redis, ingest and web on this machine, in the foreground, as child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from antlive.children import Child, StartFailed, role_command
+from antlive.embedded_redis import redis_child, wait_for_redis
+from antlive.logs import configure_logs
+from antlive.node import DataDirBusy, NodeFiles
+from antlive.ready_stream import ReadyStream, ready_stream
+from config.settings import ENV_PREFIX, Settings
+from streams.connection import open_redis
+from streams.store import StreamStore
+
+log = structlog.get_logger()
+
+RUN_FILE = "serve.json"
+_RESTART_DELAY_S = 0.5
+
+
+def serve(settings: Settings) -> int:
+    """Run until Ctrl-C. Returns the exit code: 1 when something did not come up, with one line that says what."""
+    configure_logs("serve", settings.log_format, settings.log_level)
+    files = NodeFiles(settings.data_dir)
+    try:
+        lock = files.lock()
+    except DataDirBusy as error:
+        print(f"antlive: {error}", file=sys.stderr)
+        return 1
+    temporary = Path(tempfile.mkdtemp(prefix="antlive-"))
+    try:
+        return asyncio.run(Supervisor(settings, files, temporary).run())
+    finally:
+        files.remove(RUN_FILE)
+        shutil.rmtree(temporary, ignore_errors=True)
+        if settings.media_dir is None:
+            shutil.rmtree(settings.effective_media_dir, ignore_errors=True)
+        os.close(lock)
+
+
+class Supervisor:
+    """Starts the children in order, restarts one that dies, stops all in reverse order."""
+
+    def __init__(self, settings: Settings, files: NodeFiles, temporary: Path) -> None:
+        self._settings = settings
+        self._files = files
+        self._socket_path = temporary / "redis.sock"
+        self._embedded = settings.redis_url is None
+        self._redis_url = settings.redis_url or f"unix://{self._socket_path}"
+        self._environment = self._child_environment()
+        self._children: list[Child] = []
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start, serve until a signal, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        watchers: list[asyncio.Task[None]] = []
+        try:
+            await self._start()
+            watchers = [asyncio.create_task(self._watch(child)) for child in self._children]
+            await self._stop.wait()
+        except StartFailed as error:
+            print(f"antlive: {error}", file=sys.stderr)
+            return 1
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+            for child in reversed(self._children):
+                await child.stop()
+        return 0
+
+    async def _start(self) -> None:
+        if self._embedded:
+            redis = redis_child(self._settings.data_dir, self._socket_path)
+            self._children.append(redis)
+            await redis.start()
+        await wait_for_redis(self._redis_url)
+        stream = await self._prepare()
+        # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
+        web = Child("web", role_command("web"), self._environment, stop_s=1.5)
+        ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
+        self._children.append(web)
+        self._children.append(ingest)
+        rtmp_port = (await ingest.start_role())["rtmp_port"]
+        self._settle(web, "RTMP_PORT", rtmp_port)
+        self._settle(ingest, "RTMP_PORT", rtmp_port)
+        http_port = (await web.start_role())["http_port"]
+        self._settle(web, "HTTP_PORT", http_port)
+        self._files.write_json(RUN_FILE, {"rtmp_port": rtmp_port, "http_port": http_port, "pid": os.getpid()})
+        print(self._welcome(stream, rtmp_port, http_port), flush=True)
+
+    async def _prepare(self) -> ReadyStream:
+        client = open_redis(self._redis_url)
+        try:
+            store = StreamStore(client, self._settings.redis_prefix)
+            await store.add_api_key("default", self._api_key)
+            return await ready_stream(store, self._files, self._settings.reconnect_window_s)
+        finally:
+            await client.aclose()
+
+    async def _watch(self, child: Child) -> None:
+        while True:
+            assert child.process is not None
+            code = await child.process.wait()
+            log.error("child_died", child=child.name, exit_code=code)
+            await asyncio.sleep(_RESTART_DELAY_S)
+            try:
+                await (child.start() if child.name == "redis" else child.start_role())
+            except StartFailed as error:
+                log.error("child_not_restarted", child=child.name, error=str(error))
+
+    def _settle(self, child: Child, name: str, port: int) -> None:
+        child.environment[ENV_PREFIX + name] = str(port)
+
+    def _child_environment(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
+        environment[ENV_PREFIX + "MEDIA_DIR"] = str(self._settings.effective_media_dir)
+        return environment
+
+    @property
+    def _api_key(self) -> str:
+        return self._settings.api_key or self._files.api_key()
+
+    def _welcome(self, stream: ReadyStream, rtmp_port: int, http_port: int) -> str:
+        host = self._settings.public_host
+        base = f"http://{host}:{http_port}"
+        lines = [
+            ("RTMP URL", f"rtmp://{host}:{rtmp_port}/live"),
+            ("Stream key", stream.key),
+            ("Player", f"{base}/player/{stream.edge_id}"),
+            ("API", f"{base}/v1/live-streams"),
+            ("API key", self._api_key),
+        ]
+        rows = "\n".join(f"  {name:<12}{value}" for name, value in lines)
+        hint = "No encoder at hand? `make demo` pushes a test picture. Ctrl-C stops."
+        return f"\nantlive is ready. Push to it:\n\n{rows}\n\n{hint}\n"

@@ -1,0 +1,152 @@
+"""One stream's live state on this node: its session, its worker, its encoder connection, its reconnect window."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from config.limits import IngestLimits
+from config.session import Ended, Failed, Live, Note
+from ingest.admission import Buffer, EncoderConnection, PublishRequest
+from ingest.handoff import Handoff
+from ingest.transitions import Transitions
+from ingest.workers import Report, Worker
+from streams.model import Stream
+from streams.state import Event
+
+log = structlog.get_logger()
+
+_FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC, "bad_media": Event.PIPELINE_FAILED}
+
+
+class ConnectedEncoder:
+    """The encoder connection that a broadcast has now: the media sink that its protocol server writes to."""
+
+    def __init__(self, broadcast: Broadcast, connection: EncoderConnection, handoff: Handoff) -> None:
+        self.stream_id = broadcast.stream.stream_id
+        self.connection = connection
+        self._broadcast = broadcast
+        self._handoff = handoff
+        self.last_media_s = time.monotonic()
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """See `MediaSink.write`."""
+        self.last_media_s = time.monotonic()
+        self._handoff.write(buffers)
+
+    def close(self, reason: str) -> None:
+        """See `MediaSink.close`."""
+        self._handoff.close()
+        self._broadcast.encoder_left(self, reason)
+
+
+class Broadcast:
+    """Lives from the accepted publish to the end of the session; then calls `on_over`."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        session_id: str,
+        worker: Worker,
+        transitions: Transitions,
+        limits: IngestLimits,
+        on_over: Callable[[Broadcast], None],
+    ) -> None:
+        self.stream = stream
+        self.session_id = session_id
+        self.worker = worker
+        self._transitions = transitions
+        self._limits = limits
+        self._on_over = on_over
+        self._encoder: ConnectedEncoder | None = None
+        self._connections = 0
+        self._live = False
+        self._over = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.finished = asyncio.Event()
+        """Set when the worker has written the session's last byte."""
+        self._log = log.bind(stream_id=stream.stream_id, session_id=session_id)
+
+    @property
+    def over(self) -> bool:
+        """Whether the session has ended or failed: it takes no encoder any more."""
+        return self._over
+
+    @property
+    def delivering(self) -> bool:
+        """Whether an encoder is connected that has sent media within the take-over limit."""
+        encoder = self._encoder
+        return encoder is not None and time.monotonic() - encoder.last_media_s < self._limits.takeover_silence_s
+
+    def attach(self, request: PublishRequest) -> ConnectedEncoder:
+        """Give the session to this encoder. One that has fallen silent is cut."""
+        previous, self._encoder = self._encoder, None
+        if previous is not None:
+            previous.connection.close("taken_over")
+        self._connections += 1
+        sock = self.worker.connect(self.session_id, str(self._connections))
+        handoff = Handoff(sock, self._limits.handoff_bytes, request.connection.close)
+        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff)
+        if self._connections > 1 and previous is None:
+            self._transitions.submit(Event.ENCODER_BACK)
+        self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)
+        self._log.debug("encoder_connected", protocol=request.protocol, connection=self._connections)
+        return encoder
+
+    def encoder_left(self, encoder: ConnectedEncoder, reason: str) -> None:
+        """The encoder's connection has ended: hold the session for its return."""
+        if encoder is not self._encoder:
+            return
+        self._encoder = None
+        if self._over:
+            return
+        self._log.debug("encoder_left", reason=reason, window_s=self.stream.reconnect_window_s)
+        self._transitions.submit(Event.ENCODER_LOST, reason=reason)
+        self._arm(self.stream.reconnect_window_s, lambda: self.end("window_over"))
+
+    def end(self, reason: str) -> None:
+        """End the session: playlists are closed, the stream becomes ended."""
+        self._finish(Event.WINDOW_OVER, reason)
+        self.worker.end(self.session_id)
+
+    def report(self, report: Report) -> None:
+        """What the worker says of the session."""
+        if isinstance(report, Live):
+            if not self._over and not self._live:
+                self._live = True
+                if self._encoder is not None:
+                    self._arm(None, None)
+                self._transitions.submit(Event.RENDITIONS_READY)
+        elif isinstance(report, Failed):
+            self._log.warning("session_failed", code=report.code, message=report.message)
+            self._finish(_FAILURE_EVENTS.get(report.code, Event.PIPELINE_FAILED), report.code)
+            self.finished.set()
+        elif isinstance(report, Ended):
+            self.finished.set()
+        elif isinstance(report, Note):
+            self._log.info(report.event, **report.fields)
+
+    def _no_usable_media(self) -> None:
+        self._finish(Event.NO_USABLE_MEDIA, "no_usable_media")
+        self.worker.end(self.session_id)
+
+    def _finish(self, event: Event, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._arm(None, None)
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.connection.close(reason)
+        self._transitions.submit(event, reason=reason)
+        self._on_over(self)
+
+    def _arm(self, delay_s: float | None, callback: Callable[[], None] | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if delay_s is not None and callback is not None:
+            self._timer = asyncio.get_running_loop().call_later(delay_s, callback)

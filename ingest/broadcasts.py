@@ -1,0 +1,182 @@
+"""All broadcasts of this node, and the decision who may publish."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import structlog
+from redis.exceptions import RedisError
+
+from config.limits import IngestLimits
+from config.session import SessionSpec
+from config.settings import Settings
+from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
+from ingest.broadcast import Broadcast
+from ingest.transitions import Transitions
+from ingest.workers import WorkerPool
+from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
+from streams.ids import key_hash, new_session_id
+from streams.model import Claim, NodeSession, Stream
+from streams.state import Event, IllegalTransition
+from streams.store import StreamStore
+
+log = structlog.get_logger()
+
+_SETTLE_S = 5.0
+
+
+class Broadcasts:
+    """Admission by stream key: claims the stream in Redis, then gives the session a worker."""
+
+    def __init__(self, store: StreamStore, workers: WorkerPool, settings: Settings, limits: IngestLimits, node_id: str):
+        self._store = store
+        self._workers = workers
+        self._settings = settings
+        self._limits = limits
+        self._node_id = node_id
+        self._media_dir = settings.effective_media_dir
+        self._broadcasts: dict[str, Broadcast] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transitions: dict[str, Transitions] = {}
+
+    async def publish(self, request: PublishRequest) -> MediaSink:
+        """See `Admission.publish`."""
+        hashed = key_hash(request.key)
+        stream = await self._stream_of(hashed)
+        lock = self._locks.setdefault(stream.stream_id, asyncio.Lock())
+        async with lock:
+            broadcast = self._broadcasts.get(stream.stream_id)
+            if broadcast is not None and broadcast.over:
+                await self._settled(broadcast)
+                broadcast = None
+            if broadcast is None:
+                broadcast = await self._begin(stream, hashed)
+            elif broadcast.delivering:
+                raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another encoder is publishing this stream")
+            return broadcast.attach(request)
+
+    async def recover(self) -> None:
+        """End the sessions that a previous run of this node has left behind."""
+        for left in await self._store.sessions_of_node(self._node_id):
+            await self._abandon(left, "node_restarted")
+        await asyncio.to_thread(_remove, self._media_dir)
+
+    async def close(self) -> None:
+        """End every session and wait until its last byte is written and its state is in Redis."""
+        broadcasts = list(self._broadcasts.values())
+        for broadcast in broadcasts:
+            broadcast.end("node_stopped")
+        await asyncio.gather(*(broadcast.finished.wait() for broadcast in broadcasts))
+        await asyncio.gather(*(transitions.close() for transitions in self._transitions.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _stream_of(self, hashed: str) -> Stream:
+        try:
+            stream = await self._store.find_by_key(hashed)
+        except (RedisError, OSError) as error:
+            log.warning("admission_unavailable", error=type(error).__name__)
+            raise PublishRefused(Refusal.TRY_AGAIN, "cannot check the stream key now, try again") from error
+        if stream is None:
+            raise PublishRefused(Refusal.WRONG_KEY, "no stream has this stream key")
+        return stream
+
+    async def _begin(self, stream: Stream, hashed: str) -> Broadcast:
+        session_id = new_session_id()
+        claim = await self._claim(stream.stream_id, hashed, session_id)
+        transitions = Transitions(self._store, stream.stream_id, session_id, claim.epoch)
+        try:
+            worker = await self._workers.worker_for(claim.stream.quality)
+        except OSError as error:
+            log.error("worker_not_started", stream_id=stream.stream_id, error=str(error))
+            transitions.submit(Event.PIPELINE_FAILED, reason="worker_not_started")
+            await transitions.close()
+            raise PublishRefused(Refusal.TRY_AGAIN, "no session worker could be started, try again") from error
+        broadcast = Broadcast(claim.stream, session_id, worker, transitions, self._limits, self._over)
+        worker.open(self._spec(claim.stream, session_id), broadcast.report)
+        self._broadcasts[stream.stream_id] = broadcast
+        self._transitions[session_id] = transitions
+        return broadcast
+
+    async def _claim(self, stream_id: str, hashed: str, session_id: str) -> Claim:
+        async def begin() -> Claim:
+            return await self._store.begin_session(
+                stream_id, key_hash=hashed, session_id=session_id, node_id=self._node_id
+            )
+
+        try:
+            try:
+                return await begin()
+            except AlreadyPublishing:
+                await self._drop_orphan(stream_id)
+                return await begin()
+        except KeyRevoked:
+            raise PublishRefused(Refusal.WRONG_KEY, "no stream has this stream key") from None
+        except AlreadyPublishing:
+            raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another node is publishing this stream") from None
+        except (RedisError, OSError) as error:
+            raise PublishRefused(Refusal.TRY_AGAIN, "cannot claim the stream now, try again") from error
+
+    async def _drop_orphan(self, stream_id: str) -> None:
+        """A claim whose answer was lost on its way left a session of ours that nobody hosts."""
+        for left in await self._store.sessions_of_node(self._node_id):
+            if left.stream_id == stream_id and left.session_id not in self._transitions:
+                await self._abandon(left, "claim_lost")
+
+    async def _abandon(self, left: NodeSession, reason: str) -> None:
+        try:
+            await self._store.apply(
+                left.stream_id, Event.NODE_LOST, session_id=left.session_id, epoch=left.epoch, reason=reason
+            )
+        except (StaleSession, IllegalTransition) as error:
+            log.warning("session_not_abandoned", stream_id=left.stream_id, error=str(error))
+
+    async def _settled(self, broadcast: Broadcast) -> None:
+        """Wait until the state of a session that is over has reached Redis."""
+        transitions = self._transitions.get(broadcast.session_id)
+        if transitions is None:
+            return
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                await transitions.idle()
+        except TimeoutError:
+            raise PublishRefused(Refusal.TRY_AGAIN, "the last session is still ending, try again") from None
+
+    def _spec(self, stream: Stream, session_id: str) -> SessionSpec:
+        return SessionSpec(
+            stream_id=stream.stream_id,
+            edge_id=stream.edge_id,
+            session_id=session_id,
+            quality=stream.quality,
+            low_latency=stream.low_latency,
+            media_dir=str(self._media_dir),
+            segment_s=self._settings.segment_s,
+            part_s=self._settings.part_s,
+            window_s=self._settings.window_s,
+        )
+
+    def _over(self, broadcast: Broadcast) -> None:
+        task = asyncio.get_running_loop().create_task(self._clean_up(broadcast))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _clean_up(self, broadcast: Broadcast) -> None:
+        await broadcast.finished.wait()
+        self._workers.release(broadcast.worker)
+        if self._broadcasts.get(broadcast.stream.stream_id) is broadcast:
+            del self._broadcasts[broadcast.stream.stream_id]
+        transitions = self._transitions.pop(broadcast.session_id, None)
+        if transitions is not None:
+            await transitions.close()
+        await asyncio.sleep(self._settings.ended_retention_s)
+        directory = self._media_dir / broadcast.stream.edge_id / broadcast.session_id
+        await asyncio.to_thread(_remove, directory)
+
+
+def _remove(directory: Path) -> None:
+    if directory.is_dir():
+        shutil.rmtree(directory)

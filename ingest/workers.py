@@ -1,0 +1,195 @@
+"""Session workers: processes that ingest starts, talks to over one control socket each, and outlives.
+
+Ladder sessions have a worker each; passthrough sessions, which need no codec, share one. Workers are forked from a
+server process that has the codec library loaded, so a worker is ready within milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import multiprocessing
+import multiprocessing.forkserver
+import signal
+import socket
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+
+import structlog
+
+from config.session import (
+    MAX_PACKET_BYTES,
+    Connect,
+    End,
+    Ended,
+    Failed,
+    Live,
+    Message,
+    Note,
+    Open,
+    SessionSpec,
+    decode_message,
+    encode_message,
+)
+
+log = structlog.get_logger()
+
+Report = Live | Failed | Ended | Note
+OnReport = Callable[[Report], None]
+
+_WORKER_MODULE = "transcode.worker"
+_SEND_BUFFER_BYTES = 1024 * 1024
+
+
+def _run_worker(control: socket.socket) -> None:
+    # By name: ingest imports nothing of the transcode package.
+    importlib.import_module(_WORKER_MODULE).main(control)
+
+
+class Worker:
+    """One worker process and the sessions it hosts."""
+
+    def __init__(self, process: ForkServerProcess, control: socket.socket, on_exit: Callable[[Worker], None]) -> None:
+        self.process = process
+        self._control = control
+        self._on_exit = on_exit
+        self._reports: dict[str, OnReport] = {}
+        self._loop = asyncio.get_running_loop()
+        control.setblocking(False)
+        self._loop.add_reader(control, self._readable)
+        self._gone = False
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions it hosts."""
+        return len(self._reports)
+
+    def open(self, spec: SessionSpec, on_report: OnReport) -> None:
+        """Host a session. Its reports, and a `Failed` if the worker dies, go to `on_report`."""
+        self._reports[spec.session_id] = on_report
+        self._send(Open(spec=spec))
+
+    def connect(self, session_id: str, connection_id: str) -> socket.socket:
+        """A media socket for a new encoder connection of the session; write FLV to it, close it at the end."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        message = Connect(session_id=session_id, connection_id=connection_id, container="flv")
+        try:
+            socket.send_fds(self._control, [encode_message(message)], [theirs.fileno()])
+        except OSError as error:
+            log.warning("worker_unreachable", pid=self.process.pid, error=str(error))
+        finally:
+            theirs.close()
+        return ours
+
+    def end(self, session_id: str) -> None:
+        """End the session; `Ended` comes when its last byte is written."""
+        self._send(End(session_id=session_id))
+
+    def kill(self) -> None:
+        """End the process now."""
+        self.process.kill()
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._control.send(encode_message(message))
+        except OSError as error:
+            # A dead worker is noticed by its control socket's end of file.
+            log.warning("worker_unreachable", pid=self.process.pid, error=str(error))
+
+    def _readable(self) -> None:
+        try:
+            packet = self._control.recv(MAX_PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self._lost()
+            return
+        message = decode_message(packet)
+        if isinstance(message, Open | Connect | End):
+            raise ValueError(f"a worker sent {message.type!r}")
+        on_report = self._reports.get(message.session_id)
+        if isinstance(message, Ended | Failed):
+            self._reports.pop(message.session_id, None)
+        if on_report is not None:
+            on_report(message)
+
+    def _lost(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        reports, self._reports = self._reports, {}
+        for session_id, on_report in reports.items():
+            message = f"the session worker (pid {self.process.pid}) died"
+            on_report(Failed(session_id=session_id, code="worker_died", message=message))
+        self._on_exit(self)
+
+
+class WorkerPool:
+    """Starts workers and gives each session its worker."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([_WORKER_MODULE])
+        self._workers: set[Worker] = set()
+        self._shared: Worker | None = None
+        self._reaping: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Load the codec library in the server process, so that the first session doesn't wait for it."""
+        await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
+
+    async def worker_for(self, quality: str) -> Worker:
+        """A worker for a new session of this quality."""
+        if quality != "passthrough":
+            return await self._spawn()
+        if self._shared is None:
+            self._shared = await self._spawn()
+        return self._shared
+
+    def release(self, worker: Worker) -> None:
+        """A session of this worker is over: a worker without any is let go."""
+        if worker.session_count == 0:
+            if worker is self._shared:
+                self._shared = None
+            worker.process.terminate()
+
+    async def close(self, timeout_s: float = 2.0) -> None:
+        """End all workers; those that don't go within `timeout_s` are killed."""
+        workers = list(self._workers)
+        for worker in workers:
+            worker.process.terminate()
+        await asyncio.gather(*(asyncio.to_thread(worker.process.join, timeout_s) for worker in workers))
+        for worker in workers:
+            if worker.process.exitcode is None:
+                worker.kill()
+        stop = getattr(multiprocessing.forkserver._forkserver, "_stop", None)
+        if stop is not None:
+            await asyncio.to_thread(stop)
+
+    async def _spawn(self) -> Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        process = self._context.Process(target=_run_worker, args=(theirs,), daemon=True)
+        await asyncio.to_thread(process.start)
+        theirs.close()
+        worker = Worker(process, ours, self._exited)
+        self._workers.add(worker)
+        return worker
+
+    def _exited(self, worker: Worker) -> None:
+        if worker is self._shared:
+            self._shared = None
+        task = asyncio.get_running_loop().create_task(self._reap(worker))
+        self._reaping.add(task)
+        task.add_done_callback(self._reaping.discard)
+
+    async def _reap(self, worker: Worker) -> None:
+        await asyncio.to_thread(worker.process.join)
+        self._workers.discard(worker)
+        code = worker.process.exitcode
+        if code not in (0, -signal.SIGTERM):
+            log.error("worker_died", pid=worker.process.pid, exit_code=code)

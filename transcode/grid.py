@@ -1,0 +1,52 @@
+"""The frame grid: each source frame goes to a tick, missing ticks repeat the frame before, surplus frames drop.
+
+The grid gives exact alignment of all renditions, steady parts and honest rate control, and it keeps ticking while the
+source is away. No I/O, no clock of its own: times come in as arguments.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+# A frame this close to the next free tick takes it, so that jitter around the middle between two ticks
+# does not turn a steady source into repeats and drops.
+_STICKY_TICKS = 0.75
+
+
+class FrameGrid:
+    """Tick n lies at `origin_s + n / rate`."""
+
+    def __init__(self, rate: Fraction, origin_s: float) -> None:
+        self.rate = rate
+        self.origin_s = origin_s
+        self.next_tick = 0
+        self.repeated = 0
+        self.dropped = 0
+
+    def place(self, media_s: float) -> range | None:
+        """The ticks that a frame at `media_s` completes: all but the last repeat the frame before it.
+
+        None when its tick is taken: the frame is surplus or late.
+        """
+        position = (media_s - self.origin_s) * float(self.rate)
+        tick = self.next_tick if abs(position - self.next_tick) <= _STICKY_TICKS else round(position)
+        if tick < self.next_tick:
+            self.dropped += 1
+            return None
+        ticks = range(self.next_tick, tick + 1)
+        self.repeated += len(ticks) - 1
+        self.next_tick = tick + 1
+        return ticks
+
+    def fill(self, until_s: float) -> range:
+        """The ticks up to `until_s` that no frame has taken; the last frame repeats on them."""
+        until = int((until_s - self.origin_s) * float(self.rate))
+        ticks = range(self.next_tick, max(self.next_tick, until))
+        self.repeated += len(ticks)
+        self.next_tick = ticks.stop
+        return ticks
+
+    @property
+    def end_s(self) -> float:
+        """Session time of the next free tick."""
+        return self.origin_s + float(self.next_tick / self.rate)

@@ -1,0 +1,45 @@
+"""The renditions of a ladder session: a frame and its ticks in, every rung scaled and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
+
+from transcode.picture import PictureFitter
+from transcode.plan import PlannedRendition
+from transcode.rung_thread import RungThread
+from transcode.video import Scaler
+
+
+class Ladder:
+    """Scales each frame down the rungs, each from the one above, and hands the results to the rungs' encoders."""
+
+    def __init__(
+        self, renditions: Sequence[PlannedRendition], rungs: Sequence[RungThread], shape_px: tuple[int, int]
+    ) -> None:
+        self._fitter = PictureFitter(*shape_px)
+        self._scalers = [Scaler(rendition.width_px, rendition.height_px) for rendition in renditions]
+        self._rungs = rungs
+        self._frames: list[VideoFrame | None] = [None] * len(rungs)
+
+    def show(self, frame: VideoFrame, sample_aspect: Fraction, tick: int) -> None:
+        """Make this the current picture, seen first at `tick`. May raise `av.FFmpegError`."""
+        scaled = self._fitter.fit(frame, sample_aspect)
+        for index, (scaler, rung) in enumerate(zip(self._scalers, self._rungs, strict=True)):
+            # Where only every other tick is encoded, the frames between need no scaling; the rungs below are as slow.
+            if tick % rung.ticks_per_frame and self._frames[index] is not None:
+                break
+            scaled = self._frames[index] = scaler.scale(scaled)
+
+    def encode(self, tick: int) -> None:
+        """Encode the current picture at this tick in every rendition that has a frame there."""
+        for frame, rung in zip(self._frames, self._rungs, strict=True):
+            if frame is not None and tick % rung.ticks_per_frame == 0:
+                rung.put(frame, tick)
+
+    def close(self) -> None:
+        """Flush every rendition. Returns when the last sample is published."""
+        for rung in self._rungs:
+            rung.close()

@@ -1,0 +1,184 @@
+"""What a passthrough session publishes: one video rendition, one audio rendition, cut where the source allows."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+
+from config.session import Live, Note, SessionSpec
+from packager.codecs import CodecError, parse_aac_config, parse_avc_config
+from packager.cuts import FollowedCuts, SourceCuts
+from packager.publication import Publication
+from packager.samples import AudioTrack, Sample, VideoTrack
+from packager.segmenter import RenditionSegmenter
+from transcode.passthrough_tracks import (
+    VIDEO_TIMESCALE_HZ,
+    AudioTrackWriter,
+    CopiedAac,
+    TranscodedAudio,
+    VideoTrackWriter,
+)
+from transcode.readiness import Readiness
+from transcode.session import Report
+from transcode.source import SessionClock, TimedAudio, TimedVideo
+from transcode.units import AudioConfig, UnsupportedCodec, VideoConfig
+
+ORIGIN_S = 1.0
+"""Published media time of the first picture: above zero, so that no audio before it is negative."""
+SILENT_AFTER_S = 0.5
+_LONGEST_SEGMENTS = 3
+_AAC_LC = 2
+_GUESSED_BITRATE_BPS = 4_000_000
+_PEAK_SHARE = 1.25
+
+
+class PassthroughOutput:
+    """Published time is session time shifted so that each connection goes on where the one before it ended."""
+
+    def __init__(
+        self,
+        spec: SessionSpec,
+        report: Report,
+        clock: SessionClock,
+        video: VideoConfig,
+        audio: AudioConfig | None,
+        bitrate_hint_bps: float | None,
+    ) -> None:
+        self._spec = spec
+        self._report = report
+        self._clock = clock
+        self._video_config = video
+        self._shift_s: float | None = None
+        self._last_audio_arrival_s = clock.now_s()
+        self._part_target_s = ceil(spec.part_s * 1000 + 1) / 1000
+        # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
+        self._target_duration_s = ceil(_LONGEST_SEGMENTS * spec.segment_s)
+        self._publication = Publication(
+            Path(spec.media_dir),
+            edge_id=spec.edge_id,
+            session_id=spec.session_id,
+            low_latency=spec.low_latency,
+            window_s=spec.window_s,
+            part_target_s=self._part_target_s,
+            target_duration_s=self._target_duration_s,
+            wall_time_s=self._wall_time_s,
+        )
+        self._track = _video_track(video, bitrate_hint_bps)
+        self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
+        cuts = SourceCuts(spec.segment_s, self._part_target_s, self._target_duration_s, VIDEO_TIMESCALE_HZ)
+        self._video_segmenter = RenditionSegmenter(self._publication, self._track, cuts)
+        self._video = VideoTrackWriter(self._video_segmenter.add)
+        self._audio = self._audio_writer(audio, cuts)
+        if audio is not None:
+            self._audio.configure(audio)
+        fields = {"width_px": self._track.width_px, "height_px": self._track.height_px, "codecs": self._track.codec}
+        report(Note(session_id=spec.session_id, event="source", fields=fields))
+
+    def configure_video(self, config: VideoConfig) -> None:
+        """A configuration that differs from the session's starts a new init segment after a discontinuity."""
+        if config == self._video_config:
+            return
+        self._video_config = config
+        self._video.flush()
+        self._track = _video_track(config, self._track.average_bandwidth_bps)
+        self._video_segmenter.change_track(self._track)
+
+    def configure_audio(self, config: AudioConfig) -> None:
+        """See `AudioTrackWriter.configure`."""
+        self._audio.configure(config)
+
+    def rejoin(self) -> None:
+        """A new connection follows: its first keyframe goes where the last picture ended."""
+        self._shift_s = None
+
+    def add(self, unit: TimedVideo | TimedAudio) -> None:
+        """A packet, in session time."""
+        if isinstance(unit, TimedVideo):
+            self._add_video(unit)
+        elif self._shift_s is not None:
+            self._last_audio_arrival_s = unit.arrival_s
+            self._audio.add(unit.data, unit.pts_s + self._shift_s)
+
+    def end(self) -> None:
+        """Publish what is left and close the playlists."""
+        self._video.flush()
+        self._video_segmenter.flush()
+        self._audio.flush()
+        self._audio_segmenter.flush()
+        self._publication.end()
+
+    def _add_video(self, unit: TimedVideo) -> None:
+        if self._shift_s is None:
+            if not unit.keyframe:
+                return
+            self._shift_s = max(ORIGIN_S, self._video.end_s) - unit.dts_s
+        dts_s = unit.dts_s + self._shift_s
+        if dts_s < self._video.end_s - 1.0:  # the source's clock stepped back further than jitter does
+            self._shift_s += self._video.end_s - dts_s
+            dts_s = self._video.end_s
+        self._video.add(dts_s, dts_s + unit.pts_s - unit.dts_s, unit.keyframe, unit.data)
+        if unit.arrival_s - self._last_audio_arrival_s > SILENT_AFTER_S:
+            self._audio.fill(dts_s)
+        self._audio.release(dts_s)
+
+    def _audio_writer(self, config: AudioConfig | None, cuts: SourceCuts) -> AudioTrackWriter:
+        def publish(sample: Sample) -> None:
+            self._audio_segmenter.add(sample)
+
+        writer: AudioTrackWriter
+        track = _copied_track(config)
+        if track is not None and config is not None:
+            writer = CopiedAac(publish, config, track.sample_rate_hz, track.channels)
+        else:
+            transcoded = TranscodedAudio(publish, ORIGIN_S)
+            writer, track = transcoded, transcoded.transcoder.track
+        self._audio_segmenter = RenditionSegmenter(self._publication, track, FollowedCuts(cuts, track.timescale_hz))
+        return writer
+
+    def _wall_time_s(self, media_s: float) -> float:
+        return self._clock.start_wall_s + media_s - (self._shift_s or 0.0) + self._clock.lag.lag_s
+
+    def _go_live(self) -> None:
+        self._publication.make_current()
+        self._report(Live(session_id=self._spec.session_id))
+
+
+def _video_track(config: VideoConfig, bitrate_bps: float | None) -> VideoTrack:
+    try:
+        parsed = parse_avc_config(config.extradata)
+    except CodecError as error:
+        raise UnsupportedCodec(f"the H.264 configuration is not usable: {error}") from error
+    average_bps = int(bitrate_bps or _GUESSED_BITRATE_BPS)
+    return VideoTrack(
+        name="source",
+        timescale_hz=VIDEO_TIMESCALE_HZ,
+        codec="avc1",
+        decoder_config=config.extradata,
+        width_px=parsed.width_px,
+        height_px=parsed.height_px,
+        frame_rate=parsed.frame_rate,
+        bandwidth_bps=int(average_bps * _PEAK_SHARE),
+        average_bandwidth_bps=average_bps,
+    )
+
+
+def _copied_track(config: AudioConfig | None) -> AudioTrack | None:
+    """The track of audio that is kept as it is: AAC-LC; None for anything else."""
+    if config is None or config.codec != "aac":
+        return None
+    try:
+        parsed = parse_aac_config(config.extradata)
+    except CodecError:
+        return None
+    if parsed.object_type != _AAC_LC or parsed.channels not in (1, 2):
+        return None
+    return AudioTrack(
+        name="audio",
+        timescale_hz=parsed.sample_rate_hz,
+        codec="mp4a",
+        decoder_config=config.extradata,
+        sample_rate_hz=parsed.sample_rate_hz,
+        channels=parsed.channels,
+        bandwidth_bps=192_000,
+        average_bandwidth_bps=160_000,
+    )

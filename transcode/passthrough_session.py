@@ -1,0 +1,83 @@
+"""A passthrough session: the source's own video, repackaged. AAC stays as it is; other audio, or none, becomes AAC.
+
+Runs on its worker's loop, without threads and, unless audio must be made, without the codec library.
+"""
+
+from __future__ import annotations
+
+from config.session import SessionSpec
+from transcode.passthrough_output import PassthroughOutput
+from transcode.session import Report
+from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedVideo
+from transcode.units import AudioConfig, Hints, VideoConfig
+
+AUDIO_WAIT_S = 1.0
+"""How long a first keyframe waits for the source's audio configuration."""
+
+
+class PassthroughSession:
+    """See `transcode.session.Session`."""
+
+    def __init__(self, spec: SessionSpec, report: Report) -> None:
+        self._spec = spec
+        self._report = report
+        self._clock = SessionClock()
+        self._source = Source(self._clock)
+        self._video_config: VideoConfig | None = None
+        self._audio_config: AudioConfig | None = None
+        self._bitrate_hint_bps: float | None = None
+        self._waiting: list[TimedVideo | TimedAudio] = []
+        self._output: PassthroughOutput | None = None
+
+    def connected(self) -> None:
+        self._source = Source(self._clock)
+        self._waiting.clear()
+        if self._output is not None:
+            self._output.rejoin()
+
+    def feed(self, data: memoryview) -> None:
+        for unit in self._source.feed(data):
+            self._take(unit)
+
+    def disconnected(self) -> None:
+        pass
+
+    @property
+    def congested(self) -> bool:
+        return False
+
+    def end(self) -> None:
+        if self._output is not None:
+            self._output.end()
+
+    def _take(self, unit: TimedUnit) -> None:
+        if isinstance(unit, Hints):
+            self._bitrate_hint_bps = unit.video_bitrate_bps
+        elif isinstance(unit, VideoConfig):
+            self._video_config = unit
+            if self._output is not None:
+                self._output.configure_video(unit)
+        elif isinstance(unit, AudioConfig):
+            self._audio_config = unit
+            if self._output is not None:
+                self._output.configure_audio(unit)
+        elif self._output is not None:
+            self._output.add(unit)
+        else:
+            self._gather(unit)
+
+    def _gather(self, unit: TimedVideo | TimedAudio) -> None:
+        """Keep what comes before the layout of the session is known: pictures from a keyframe on, and their sound."""
+        waiting = self._waiting
+        if not waiting and not (isinstance(unit, TimedVideo) and unit.keyframe):
+            return
+        waiting.append(unit)
+        if self._audio_config is None and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
+            return
+        assert self._video_config is not None
+        self._output = PassthroughOutput(
+            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._bitrate_hint_bps
+        )
+        self._waiting = []
+        for held in waiting:
+            self._output.add(held)

@@ -1,0 +1,160 @@
+"""The two tracks of a passthrough session: units on the published clock in, samples with exact durations out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from packager.samples import Sample
+from transcode.units import AudioConfig
+
+VIDEO_TIMESCALE_HZ = 90_000
+AAC_FRAME_SAMPLES = 1024
+_AUDIO_JUMP_S = 0.035
+
+Publish = Callable[[Sample], None]
+
+
+class VideoTrackWriter:
+    """Holds each picture back until the next one tells how long it lasts."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+        self._held: tuple[int, int, bool, bytes] | None = None
+        self._duration = VIDEO_TIMESCALE_HZ // 30
+        self.bytes_written = 0
+
+    @property
+    def end_s(self) -> float:
+        """Published time at which the next picture is due."""
+        return 0.0 if self._held is None else (self._held[0] + self._duration) / VIDEO_TIMESCALE_HZ
+
+    def add(self, dts_s: float, pts_s: float, keyframe: bool, data: bytes) -> None:
+        """The next picture. Times are seconds on the published clock, ascending."""
+        dts = round(dts_s * VIDEO_TIMESCALE_HZ)
+        pts = round(pts_s * VIDEO_TIMESCALE_HZ)
+        if self._held is not None:
+            dts = max(dts, self._held[0] + 1)
+            self._duration = dts - self._held[0]
+            self._release()
+        self._held = (dts, pts, keyframe, data)
+
+    def flush(self) -> None:
+        """Give out the last picture, as long as the one before it."""
+        if self._held is not None:
+            self._release()
+            self._held = None
+
+    def _release(self) -> None:
+        assert self._held is not None
+        dts, pts, keyframe, data = self._held
+        self.bytes_written += len(data)
+        self._publish(Sample(dts=dts, pts=pts, duration=self._duration, keyframe=keyframe, data=data))
+
+
+class AudioTrackWriter(Protocol):
+    """The audio rendition, however it is made. Times are seconds on the published clock."""
+
+    def configure(self, config: AudioConfig) -> None:
+        """From now on packets are of this configuration."""
+
+    def add(self, data: bytes, pts_s: float) -> None:
+        """A coded packet."""
+
+    def fill(self, until_s: float) -> None:
+        """Silence up to here: the source has none."""
+
+    def release(self, until_s: float) -> None:
+        """Publish what begins before this: the video has come so far."""
+
+    def flush(self) -> None:
+        """Publish the rest. Nothing may be added afterwards."""
+
+
+class _Paced:
+    """Audio waits for the video to come as far, so that both are cut at the same media times."""
+
+    def __init__(self, publish: Publish, sample_rate_hz: int) -> None:
+        self._publish = publish
+        self._rate_hz = sample_rate_hz
+        self._waiting: deque[Sample] = deque()
+
+    def release(self, until_s: float) -> None:
+        while self._waiting and self._waiting[0].dts < until_s * self._rate_hz:
+            self._publish(self._waiting.popleft())
+
+    def _release_all(self) -> None:
+        while self._waiting:
+            self._publish(self._waiting.popleft())
+
+
+class CopiedAac(_Paced):
+    """AAC as the source made it, on a sample clock: whole frames, gaps filled with silent ones, overlaps cut."""
+
+    def __init__(self, publish: Publish, config: AudioConfig, sample_rate_hz: int, channels: int) -> None:
+        super().__init__(publish, sample_rate_hz)
+        self._config = config
+        self._channels = channels
+        self._next: int | None = None
+        self._silent_frame: bytes | None = None
+
+    def configure(self, config: AudioConfig) -> None:
+        """The configuration is part of the init segment: packets of another are left out until it returns."""
+        self._matches = config == self._config
+
+    _matches = True
+
+    def add(self, data: bytes, pts_s: float) -> None:
+        if not self._matches:
+            return
+        pts = round(pts_s * self._rate_hz)
+        if self._next is not None:
+            if pts < self._next - _AUDIO_JUMP_S * self._rate_hz:
+                return
+            if pts > self._next + _AUDIO_JUMP_S * self._rate_hz:
+                self.fill(pts_s)
+        self._append(data, pts if self._next is None else self._next)
+
+    def fill(self, until_s: float) -> None:
+        until = round(until_s * self._rate_hz)
+        if self._next is None:
+            self._next = until
+        while self._next + AAC_FRAME_SAMPLES <= until:
+            if self._silent_frame is None:
+                from transcode.audio import silent_aac_frame
+
+                self._silent_frame = silent_aac_frame(self._rate_hz, self._channels)
+            self._append(self._silent_frame, self._next)
+
+    def flush(self) -> None:
+        self._release_all()
+
+    def _append(self, data: bytes, pts: int) -> None:
+        self._waiting.append(Sample(dts=pts, pts=pts, duration=AAC_FRAME_SAMPLES, keyframe=True, data=data))
+        self._next = pts + AAC_FRAME_SAMPLES
+
+
+class TranscodedAudio(_Paced):
+    """Any other audio, or none at all, as the same AAC that a ladder has."""
+
+    def __init__(self, publish: Publish, origin_s: float) -> None:
+        from config.ladders import AUDIO_SAMPLE_RATE_HZ
+        from transcode.audio import AudioTranscoder
+
+        super().__init__(publish, AUDIO_SAMPLE_RATE_HZ)
+        self._origin_s = origin_s
+        self.transcoder = AudioTranscoder(round(origin_s * AUDIO_SAMPLE_RATE_HZ))
+
+    def configure(self, config: AudioConfig) -> None:
+        self.transcoder.configure(config)
+
+    def add(self, data: bytes, pts_s: float) -> None:
+        self._waiting.extend(self.transcoder.packet(data, pts_s - self._origin_s))
+
+    def fill(self, until_s: float) -> None:
+        self._waiting.extend(self.transcoder.fill(until_s - self._origin_s))
+
+    def flush(self) -> None:
+        self._waiting.extend(self.transcoder.flush())
+        self._release_all()

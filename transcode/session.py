@@ -1,0 +1,31 @@
+"""What every kind of session offers its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from config.session import Message
+
+Report = Callable[[Message], None]
+"""Takes a message for ingest. May be called from any thread."""
+
+
+class Session(Protocol):
+    """One session: the media of one stream, over all the encoder connections it has."""
+
+    def connected(self) -> None:
+        """A new encoder connection takes over; what the previous one left unfinished is dropped."""
+
+    def feed(self, data: memoryview) -> None:
+        """Bytes of the current connection. Raises `UnsupportedCodec` or `FlvError`: that connection is useless."""
+
+    def disconnected(self) -> None:
+        """The current connection is gone; the session waits for the next."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits inside that the caller should stop reading for a while."""
+
+    def end(self) -> None:
+        """Flush, close the playlists, free everything. Blocks until done; called once, from any thread."""

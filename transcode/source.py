@@ -1,0 +1,88 @@
+"""One encoder connection as a session sees it: bytes in, units on the session's clock out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transcode.demux import FlvDemuxer
+from transcode.lag import ArrivalLag
+from transcode.timeline import ConnectionTimeline
+from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedVideo:
+    """A coded picture. Times are session times in seconds."""
+
+    dts_s: float
+    pts_s: float
+    arrival_s: float
+    keyframe: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedAudio:
+    """A coded audio packet. Times are session times in seconds."""
+
+    pts_s: float
+    arrival_s: float
+    data: bytes
+
+
+TimedUnit = TimedVideo | TimedAudio | VideoConfig | AudioConfig | Hints
+
+
+class SessionClock:
+    """Session time: seconds since the session's first connection. `lag` tells how late media arrive on it."""
+
+    def __init__(self) -> None:
+        self._start_monotonic_s = time.monotonic()
+        self.start_wall_s = time.time()
+        self.lag = ArrivalLag()
+
+    def now_s(self) -> float:
+        """Session time now."""
+        return time.monotonic() - self._start_monotonic_s
+
+
+class Source:
+    """Demuxes one connection and puts its packets on the session's clock. Raises what `FlvDemuxer.feed` raises."""
+
+    def __init__(self, clock: SessionClock) -> None:
+        self._clock = clock
+        self._demuxer = FlvDemuxer()
+        self._timeline = ConnectionTimeline()
+
+    @property
+    def jumps(self) -> int:
+        """How often the source's timestamps jumped."""
+        return self._timeline.jumps
+
+    def feed(self, data: bytes | memoryview) -> Iterator[TimedUnit]:
+        """The units that `data` completes, in stream order."""
+        arrival_s = self._clock.now_s()
+        for unit in self._demuxer.feed(data):
+            if isinstance(unit, VideoPacket):
+                dts_s = self._place("video", unit.dts_ms, arrival_s)
+                yield TimedVideo(
+                    dts_s=dts_s,
+                    pts_s=dts_s + unit.composition_ms / 1000,
+                    arrival_s=arrival_s,
+                    keyframe=unit.keyframe,
+                    data=unit.data,
+                )
+            elif isinstance(unit, AudioPacket):
+                yield TimedAudio(
+                    pts_s=self._place("audio", unit.pts_ms, arrival_s), arrival_s=arrival_s, data=unit.data
+                )
+            else:
+                yield unit
+
+    def _place(self, track: str, raw_ms: int, arrival_s: float) -> float:
+        lag = self._clock.lag
+        media_s = self._timeline.map(track, raw_ms, arrival_s - lag.lag_s)
+        lag.observe(arrival_s, media_s)
+        return media_s

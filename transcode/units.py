@@ -1,0 +1,57 @@
+"""What a demuxer yields, whatever the container was: configurations, packets and hints. Times are raw source times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoConfig:
+    """A video decoder configuration. `extradata` is the avcC record for h264."""
+
+    codec: str
+    extradata: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioConfig:
+    """An audio decoder configuration. For aac `extradata` is the AudioSpecificConfig; rates may be 0 = unknown."""
+
+    codec: str
+    extradata: bytes
+    sample_rate_hz: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoPacket:
+    """One coded picture. Times are the source's, in milliseconds modulo 2^32."""
+
+    dts_ms: int
+    composition_ms: int
+    keyframe: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPacket:
+    """One coded audio packet. Time is the source's, in milliseconds modulo 2^32."""
+
+    pts_ms: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What the encoder says of itself. Never relied on: often missing, sometimes wrong."""
+
+    frame_rate: float | None = None
+    video_bitrate_bps: float | None = None
+    encoder: str | None = None
+
+
+Unit = VideoConfig | AudioConfig | VideoPacket | AudioPacket | Hints
+
+
+class UnsupportedCodec(ValueError):
+    """The source uses a codec that this system does not take. The message names it."""
