@@ -25,7 +25,7 @@ from streams.store import StreamStore
 
 log = structlog.get_logger()
 
-HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.light.min.js"
+HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 

@@ -1,0 +1,74 @@
+"""Delivery directives of a playlist request: `_HLS_msn`, `_HLS_part`, `_HLS_skip` (draft-pantos-hls-rfc8216bis, 6.2.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from packager.presentation import Presentation
+
+_NUMBER = re.compile(r"\d{1,12}")
+_ADVANCE_SEGMENTS = 2
+
+
+class BadDirective(ValueError):
+    """A directive that the server must refuse with 400. The message names value and bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """What a request asks for; None where it does not."""
+
+    msn: int | None
+    part: int | None
+    skip: bool
+
+
+def parse_directives(query: Mapping[str, str]) -> Directives:
+    """Read the directives of a query; other parameters are not ours. Raises `BadDirective`."""
+    for name in ("_HLS_msn", "_HLS_part", "_HLS_skip"):
+        values = query.getall(name, []) if hasattr(query, "getall") else []
+        if len(values) > 1:
+            raise BadDirective(f"{name} is given {len(values)} times")
+    msn, part = _number(query, "_HLS_msn"), _number(query, "_HLS_part")
+    if part is not None and msn is None:
+        raise BadDirective("_HLS_part needs _HLS_msn")
+    skip = query.get("_HLS_skip")
+    if skip not in (None, "YES", "v2"):
+        raise BadDirective(f"_HLS_skip={skip[:20]!r} is neither YES nor v2")
+    return Directives(msn, part, skip is not None)
+
+
+def check_reachable(directives: Directives, presentation: Presentation, name: str) -> None:
+    """Refuse what lies too far ahead: such a request would only wait to time out. Raises `BadDirective`."""
+    if directives.msn is None or presentation.session is None:
+        return
+    rendition = presentation.renditions[name]
+    msn, part = rendition.next_part
+    if directives.msn > msn + _ADVANCE_SEGMENTS:
+        raise BadDirective(f"_HLS_msn={directives.msn} exceeds {msn + _ADVANCE_SEGMENTS}")
+    part_target_s = presentation.session.part_target_s
+    limit = ceil(3 / part_target_s) if part_target_s < 1 else 3
+    if directives.msn == msn and directives.part is not None and directives.part > part + limit:
+        raise BadDirective(f"_HLS_part={directives.part} exceeds {part + limit}")
+
+
+def is_satisfied(directives: Directives, presentation: Presentation, name: str) -> bool:
+    """Whether the playlist has come as far as the request wants."""
+    rendition = presentation.renditions.get(name)
+    if directives.msn is None or presentation.ended or rendition is None:
+        return True
+    if directives.part is None:
+        return rendition.has_segment(directives.msn)
+    return rendition.has_part(directives.msn, directives.part)
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    value = query.get(name)
+    if value is None:
+        return None
+    if not _NUMBER.fullmatch(value):
+        raise BadDirective(f"{name}={value[:20]!r} is not a number from 0 to 999999999999")
+    return int(value)

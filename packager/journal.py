@@ -1,0 +1,78 @@
+"""The journal of a session: an append-only file of records, the interface between the session worker and the origin.
+
+Whole lines are written with one `write`, so a reader sees them whole or, at the very end, torn; a torn line is left for
+the next look. When most lines are stale the file is rewritten beside itself and renamed: a new inode means "read anew".
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from packager.records import Record, decode_record, encode_record
+
+FILE_NAME = "journal.jsonl"
+_COMPACT_AT_LEAST_LINES = 2000
+
+
+class JournalWriter:
+    """Appends records; keeps those that are still wanted, so that it can rewrite the file without the others."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file = path.open("ab", buffering=0)
+        self._records: list[Record] = []
+
+    def append(self, *records: Record) -> None:
+        """Write records. Safe from several threads."""
+        with self._lock:
+            self._records += records
+            self._file.write(b"".join(map(encode_record, records)))
+
+    def compact(self, wanted: Callable[[Record], bool]) -> None:
+        """Drop the records that are not wanted any more, if that halves the file."""
+        with self._lock:
+            if len(self._records) < _COMPACT_AT_LEAST_LINES:
+                return
+            kept = [record for record in self._records if wanted(record)]
+            if len(kept) * 2 > len(self._records):
+                return
+            temporary = self._path.with_suffix(".tmp")
+            file = temporary.open("wb", buffering=0)
+            file.write(b"".join(map(encode_record, kept)))
+            temporary.rename(self._path)
+            self._file.close()
+            self._file, self._records = file, kept
+
+    def close(self) -> None:
+        """Close the file. Nothing may be appended afterwards."""
+        with self._lock:
+            self._file.close()
+
+
+class JournalReader:
+    """Follows a journal. Holds no file open between polls."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode = -1
+        self._offset = 0
+
+    def poll(self) -> tuple[bool, Iterable[Record]]:
+        """Whether to start over (the file is new or was rewritten), and the records since the last poll.
+
+        Raises `FileNotFoundError` when there is no journal, `ValueError` when a line is no record.
+        """
+        with self._path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            anew = inode != self._inode
+            if anew:
+                self._inode, self._offset = inode, 0
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return anew, [decode_record(line) for line in whole.splitlines()]

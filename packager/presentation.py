@@ -1,0 +1,153 @@
+"""A session as the origin knows it: replayed from the records of its journal."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from packager.records import (
+    EndRecord,
+    OpenRecord,
+    PartRecord,
+    Record,
+    RenditionRecord,
+    SegmentRecord,
+    SessionRecord,
+)
+
+
+@dataclass(slots=True)
+class Segment:
+    """A segment, complete or still open. The duration of an open one is 0."""
+
+    msn: int
+    program_date_time_ms: int
+    discontinuity: bool
+    discontinuities: int
+    init: str
+    parts: list[PartRecord] = field(default_factory=list)
+    duration_s: float = 0.0
+    complete: bool = False
+
+
+@dataclass(slots=True)
+class Rendition:
+    """One rendition and the segments that are still known of it, oldest first. Only the last may be open."""
+
+    info: RenditionRecord
+    segments: deque[Segment] = field(default_factory=deque)
+    version: int = 0
+    """Counts changes: what was rendered of an older version is stale."""
+
+    @property
+    def last_msn(self) -> int:
+        """The media sequence number of the newest segment, open or complete; -1 before the first."""
+        return self.segments[-1].msn if self.segments else -1
+
+    @property
+    def last_part(self) -> tuple[int, int] | None:
+        """Media sequence number and index of the newest part; None before the first."""
+        for segment in reversed(self.segments):
+            if segment.parts:
+                return segment.msn, segment.parts[-1].part
+        return None
+
+    @property
+    def next_part(self) -> tuple[int, int]:
+        """Media sequence number and index of the part that comes next."""
+        if not self.segments:
+            return 0, 0
+        last = self.segments[-1]
+        return (last.msn + 1, 0) if last.complete else (last.msn, len(last.parts))
+
+    def has_segment(self, msn: int) -> bool:
+        """Whether this segment, or a later one, is complete."""
+        return any(segment.complete and segment.msn >= msn for segment in reversed(self.segments))
+
+    def has_part(self, msn: int, part: int) -> bool:
+        """Whether this part, or a later one, exists. A part beyond a complete segment's last is the next's first."""
+        if not self.segments:
+            return False
+        last = self.segments[-1]
+        if msn < last.msn:
+            return part < self._part_count(msn) or msn + 1 < last.msn or bool(last.parts) or last.complete
+        return msn == last.msn and part < len(last.parts)
+
+    def _part_count(self, msn: int) -> int:
+        return next((len(segment.parts) for segment in self.segments if segment.msn == msn), 0)
+
+
+class Presentation:
+    """One session. Feed it records in journal order."""
+
+    def __init__(self) -> None:
+        self.session: SessionRecord | None = None
+        self.renditions: dict[str, Rendition] = {}
+        self.ended = False
+
+    def feed(self, records: Iterable[Record]) -> None:
+        """Take in what the journal says. Raises `ValueError` when a record fits nothing before it."""
+        for record in records:
+            if isinstance(record, SessionRecord):
+                self.session = record
+            elif isinstance(record, RenditionRecord):
+                known = self.renditions.get(record.name)
+                if known is None:
+                    self.renditions[record.name] = Rendition(record)
+                else:
+                    known.info = record
+            elif isinstance(record, EndRecord):
+                self.ended = True
+                for rendition in self.renditions.values():
+                    rendition.version += 1
+            else:
+                rendition = self._rendition(record.rendition)
+                rendition.version += 1
+                self._feed_media(rendition, record)
+
+    def _feed_media(self, rendition: Rendition, record: OpenRecord | PartRecord | SegmentRecord) -> None:
+        segments = rendition.segments
+        if isinstance(record, OpenRecord):
+            segments.append(
+                Segment(
+                    msn=record.msn,
+                    program_date_time_ms=record.program_date_time_ms,
+                    discontinuity=record.discontinuity,
+                    discontinuities=record.discontinuities,
+                    init=record.init,
+                )
+            )
+        elif isinstance(record, PartRecord):
+            if segments and segments[-1].msn == record.msn:
+                segments[-1].parts.append(record)
+        else:
+            self._complete(segments, record)
+            self._forget_old(rendition)
+
+    def _complete(self, segments: deque[Segment], record: SegmentRecord) -> None:
+        if not segments or segments[-1].msn != record.msn:
+            # A compacted journal keeps no opening records of complete segments.
+            segments.append(
+                Segment(
+                    msn=record.msn,
+                    program_date_time_ms=record.program_date_time_ms,
+                    discontinuity=record.discontinuity,
+                    discontinuities=record.discontinuities,
+                    init=record.init,
+                )
+            )
+        segments[-1].duration_s = record.duration_s
+        segments[-1].complete = True
+
+    def _forget_old(self, rendition: Rendition) -> None:
+        """Leave at least the window: a segment goes when those after it fill the window alone."""
+        assert self.session is not None
+        kept_s = sum(segment.duration_s for segment in rendition.segments)
+        while len(rendition.segments) > 6 and kept_s - rendition.segments[0].duration_s >= self.session.window_s:
+            kept_s -= rendition.segments.popleft().duration_s
+
+    def _rendition(self, name: str) -> Rendition:
+        if self.session is None or name not in self.renditions:
+            raise ValueError(f"a record of rendition {name!r} comes before the rendition itself")
+        return self.renditions[name]

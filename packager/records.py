@@ -1,0 +1,108 @@
+"""The records of a session's journal: all that the origin knows of what was published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """The session: what is frozen from its first playlist to its last. The first record of every journal."""
+
+    type: ClassVar[str] = "session"
+    edge_id: str
+    session_id: str
+    low_latency: bool
+    part_target_s: float
+    target_duration_s: int
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenditionRecord:
+    """A rendition. A later record of the same name replaces it: measured bitrates follow guessed ones."""
+
+    type: ClassVar[str] = "rendition"
+    name: str
+    kind: str
+    codecs: str
+    bandwidth_bps: int
+    average_bandwidth_bps: int
+    width_px: int = 0
+    height_px: int = 0
+    frame_rate: float = 0.0
+    channels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRecord:
+    """A part is fetchable."""
+
+    type: ClassVar[str] = "part"
+    rendition: str
+    msn: int
+    part: int
+    duration_s: float
+    independent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRecord:
+    """A segment is complete and fetchable. `discontinuities` counts those up to and including its own."""
+
+    type: ClassVar[str] = "segment"
+    rendition: str
+    msn: int
+    duration_s: float
+    program_date_time_ms: int
+    discontinuity: bool
+    discontinuities: int
+    init: str
+    independent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRecord:
+    """A segment has begun: what its parts need to be listed before it is complete."""
+
+    type: ClassVar[str] = "open"
+    rendition: str
+    msn: int
+    program_date_time_ms: int
+    discontinuity: bool
+    discontinuities: int
+    init: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRecord:
+    """The session is over: nothing follows."""
+
+    type: ClassVar[str] = "end"
+
+
+Record = SessionRecord | RenditionRecord | OpenRecord | PartRecord | SegmentRecord | EndRecord
+_TYPES: dict[str, type[Any]] = {
+    kind.type: kind
+    for kind in (SessionRecord, RenditionRecord, OpenRecord, PartRecord, SegmentRecord, EndRecord)
+}  # fmt: skip
+
+
+def encode_record(record: Record) -> bytes:
+    """One line of the journal."""
+    return json.dumps({"type": record.type, **asdict(record)}, separators=(",", ":")).encode() + b"\n"
+
+
+def decode_record(line: bytes) -> Record:
+    """The record of one line. Raises `ValueError` when it is none."""
+    fields = json.loads(line)
+    kind = _TYPES.get(fields.pop("type", None)) if isinstance(fields, dict) else None
+    if kind is None:
+        raise ValueError(f"not a journal record: {line[:80]!r}")
+    try:
+        record: Record = kind(**fields)
+    except TypeError as error:
+        raise ValueError(f"not a journal record: {line[:80]!r}") from error
+    return record
