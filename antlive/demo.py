@@ -8,11 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import cast
 
 import av
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -66,7 +64,7 @@ def push(
     pattern = TestPattern(width_px, height_px, fps)
     with av.open(url, "w", format="flv", options={"flvflags": "no_duration_filesize"}) as output:
         video = _video_stream(output, width_px, height_px, fps, gop_s, bitrate_bps)
-        audio = cast(AudioStream, output.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="stereo"))
+        audio = output.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="stereo")
         audio.bit_rate = 128_000
         started_s = time.monotonic()
         sample = 0
@@ -90,7 +88,7 @@ def _video_stream(
     output: av.container.OutputContainer, width_px: int, height_px: int, fps: int, gop_s: float, bitrate_bps: int
 ) -> VideoStream:
     options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(round(fps * gop_s)), "sc_threshold": "0"}
-    video = cast(VideoStream, output.add_stream("libx264", rate=fps, options=options))
+    video = output.add_stream("libx264", rate=fps, options=options)
     video.width, video.height, video.pix_fmt = width_px, height_px, "yuv420p"
     video.bit_rate = bitrate_bps
     return video

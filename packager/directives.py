@@ -1,4 +1,4 @@
-"""Delivery directives of a playlist request: `_HLS_msn`, `_HLS_part`, `_HLS_skip` (draft-pantos-hls-rfc8216bis, 6.2.5)."""
+"""The delivery directives `_HLS_msn`, `_HLS_part` and `_HLS_skip` (draft-pantos-hls-rfc8216bis, 6.2.5)."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
     except SessionGone:
         return _error(404, "no such session")
     path = session.directory / name / file
-    if not path.is_file() and not await _hinted_part_comes(session, name, file, path):
+    if not path.is_file() and not (await _hinted_part_comes(session, name, file) and path.is_file()):
         return _error(404, "no such file, or not any more")
     rendition = session.presentation.renditions.get(name)
     kind = _AUDIO_TYPE if rendition is not None and rendition.info.kind == "audio" else _VIDEO_TYPE
@@ -114,7 +114,7 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers=headers)
 
 
-async def _hinted_part_comes(session: LiveSession, name: str, file: str, path: Path) -> bool:
+async def _hinted_part_comes(session: LiveSession, name: str, file: str) -> bool:
     """Hold a request for the part that the playlist hints at until it is there (6.2.6)."""
     match = _PART.fullmatch(file)
     rendition = session.presentation.renditions.get(name)
@@ -124,10 +124,9 @@ async def _hinted_part_comes(session: LiveSession, name: str, file: str, path: P
     if wanted != rendition.next_part:
         return False
     hold_s = session.presentation.session.target_duration_s * _HOLD_TARGET_DURATIONS
-    await session.wait_until(
+    return await session.wait_until(
         lambda now: now.ended or name not in now.renditions or now.renditions[name].has_part(*wanted), hold_s
     )
-    return path.is_file()
 
 
 async def _preflight(request: web.Request) -> web.Response:

@@ -28,7 +28,7 @@ def multivariant_playlist(presentation: Presentation) -> str:
     video.sort(key=lambda info: -info.bandwidth_bps)
     if len(video) > 2:
         video.insert(0, video.pop(len(video) // 2))
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(session)}"]
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version()}"]
     if all(_is_independent(presentation.renditions[info.name]) for info in video):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     for info in audio:
@@ -59,7 +59,7 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
     rendition = presentation.renditions[name]
     segments = [segment for segment in rendition.segments if segment.complete or segment.parts]
     skipped = _skippable(session, segments) if skip and session.low_latency else 0
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{9 if skipped else _version(session)}"]
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(skipped)}"]
     lines.append(f"#EXT-X-TARGETDURATION:{session.target_duration_s}")
     if session.low_latency:
         lines += [_server_control(session), f"#EXT-X-PART-INF:PART-TARGET={_seconds(session.part_target_s)}"]
@@ -118,7 +118,8 @@ def _server_control(session: SessionRecord) -> str:
 def _rendition_report(rendition: Rendition) -> str:
     """4.4.5.4. A report names the newest part, or the newest segment while there is no part."""
     last = rendition.last_part or (max(0, rendition.last_msn), 0)
-    return f'#EXT-X-RENDITION-REPORT:URI="../{rendition.info.name}/{MEDIA_PLAYLIST}",LAST-MSN={last[0]},LAST-PART={last[1]}'
+    uri = f"../{rendition.info.name}/{MEDIA_PLAYLIST}"
+    return f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={last[0]},LAST-PART={last[1]}'
 
 
 def _skippable(session: SessionRecord, segments: list[Segment]) -> int:
@@ -152,9 +153,9 @@ def _is_independent(rendition: Rendition) -> bool:
     return all(segment.parts[0].independent for segment in rendition.segments if segment.parts)
 
 
-def _version(session: SessionRecord) -> int:
-    """EXT-X-MAP in a playlist of segments that are not I-frames only needs 6 (section 8); LL-HLS adds no requirement."""
-    return 6
+def _version(skipped: int = 0) -> int:
+    """EXT-X-MAP needs 6 and EXT-X-SKIP 9 (section 8); the other tags of LL-HLS need nothing."""
+    return 9 if skipped else 6
 
 
 def _session(presentation: Presentation) -> SessionRecord:

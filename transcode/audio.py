@@ -61,7 +61,7 @@ class AacEncoder:
 
     def __init__(self, origin_samples: int) -> None:
         self._origin_samples = origin_samples
-        self._codec = cast(AudioCodecContext, av.CodecContext.create("aac", "w"))
+        self._codec = av.CodecContext.create("aac", "w")
         self._codec.sample_rate = AUDIO_SAMPLE_RATE_HZ
         self._codec.layout = "stereo"
         self._codec.format = "fltp"
@@ -175,7 +175,7 @@ class AudioTranscoder:
 
 def silent_aac_frame(sample_rate_hz: int, channels: int) -> bytes:
     """One AAC-LC frame of silence for this rate and 1 or 2 channels."""
-    codec = cast(AudioCodecContext, av.CodecContext.create("aac", "w"))
+    codec = av.CodecContext.create("aac", "w")
     codec.sample_rate, codec.format = sample_rate_hz, "fltp"
     codec.layout = "mono" if channels == 1 else "stereo"
     frame = AudioFrame.from_ndarray(

@@ -92,7 +92,7 @@ class RungEncoder:
         self._gop_ticks = gop_ticks
         self._origin_ticks = origin_ticks
         self._encoded = 0
-        codec = cast(VideoCodecContext, av.CodecContext.create("libx264", "w"))
+        codec = av.CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = rendition.width_px, rendition.height_px, "yuv420p"
         codec.time_base, codec.framerate = 1 / self.rate, self.rate
         codec.bit_rate = rendition.bitrate_bps

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import uvloop
 
@@ -176,8 +176,8 @@ class Host:
             await self._end(session_id)
         self.finished.set()
 
-    def _spawn(self, work: object) -> None:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._done)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.clips import natural_clip, synthetic_clip
@@ -20,7 +22,7 @@ class Source:
     """A source and what must come of it."""
 
     name: str
-    clip: dict[str, object] = field(default_factory=dict)
+    clip: dict[str, Any] = field(default_factory=dict)
     quality: str = "standard"
     sizes: dict[str, tuple[int, int]] = field(default_factory=lambda: {"360p": (640, 360)})
     frame_rate: float = 30
@@ -88,7 +90,7 @@ SOURCES = [
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 async def test_source_plays(node: Node, clips: Path, source: Source) -> None:
     path = clips / f"{source.name.replace(' ', '-')}.flv"
-    synthetic_clip(path, **source.clip)  # type: ignore[arg-type]
+    synthetic_clip(path, **source.clip)
     stream = await node.create(name=source.name, quality=source.quality)
     async with pushing(path, stream["ingest"]["rtmpFullUrl"]):
         live = await node.wait_for_state(stream["streamId"], "live", "error")
@@ -135,7 +137,7 @@ def check_audio(rendition: Watched, silent: bool) -> None:
     samples = sum(frame.samples for frame in frames)
     assert samples / frames[0].sample_rate > 2.0
     # The first frames may hold the encoder's priming or the wait for the first packet.
-    loudest = max(abs(frame.to_ndarray()).max() for frame in frames[len(frames) // 2 :])
+    loudest = max(float(np.abs(frame.to_ndarray()).max()) for frame in frames[len(frames) // 2 :])
     assert (loudest < 0.001) if silent else (loudest > 0.01)
 
 

@@ -32,12 +32,12 @@ class Watched:
 
     def video(self) -> list[VideoFrame]:
         """Every picture, decoded."""
-        with av.open(io.BytesIO(self.data)) as container:
+        with av.open(io.BytesIO(self.data), "r") as container:
             return list(container.decode(video=0))
 
     def audio(self) -> list[AudioFrame]:
         """Every audio frame, decoded."""
-        with av.open(io.BytesIO(self.data)) as container:
+        with av.open(io.BytesIO(self.data), "r") as container:
             return list(container.decode(audio=0))
 
     def decode_times_s(self) -> list[float]:
@@ -53,7 +53,7 @@ class Watched:
     def independent(self) -> bool:
         """Whether every segment begins with a keyframe."""
         for segment in self.segments:
-            with av.open(io.BytesIO(self.init + segment)) as container:
+            with av.open(io.BytesIO(self.init + segment), "r") as container:
                 first = cast(VideoFrame, next(container.decode(video=0)))
                 if first.pict_type != PictureType.I:
                     return False
