@@ -31,11 +31,14 @@ def synthetic_clip(
     audio_source: str = "sine=frequency=440:sample_rate=48000",
     gop_frames: int = 30,
     filters: str = "null",
+    video_delay_s: float = 0,
+    audio_delay_s: float = 0,
 ) -> Path:
-    """A FLV file of test pictures; `audio` None leaves the sound out."""
-    command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}"]
+    """A FLV file of test pictures; `audio` None leaves the sound out, a delay lets one track begin later."""
+    command = [FFMPEG, "-v", "error", "-y", "-itsoffset", str(video_delay_s)]
+    command += ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}"]
     if audio is not None:
-        command += ["-f", "lavfi", "-i", audio_source]
+        command += ["-itsoffset", str(audio_delay_s), "-f", "lavfi", "-i", audio_source]
     command += ["-t", str(seconds), "-vf", filters, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
     command += ["-g", str(gop_frames), "-sc_threshold", "0", *video, *(audio or ())]
     command += ["-flvflags", "no_duration_filesize", "-f", "flv", str(path)]

@@ -128,7 +128,7 @@ class PassthroughOutput:
         writer: AudioTrackWriter
         track = _copied_track(config)
         if track is not None and config is not None:
-            writer = CopiedAac(publish, config, track.sample_rate_hz, track.channels)
+            writer = CopiedAac(publish, config, track.sample_rate_hz, track.channels, ORIGIN_S)
         else:
             transcoded = TranscodedAudio(publish, ORIGIN_S)
             writer, track = transcoded, transcoded.transcoder.track

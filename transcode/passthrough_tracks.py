@@ -90,49 +90,51 @@ class _Paced:
 
 
 class CopiedAac(_Paced):
-    """AAC as the source made it, on a sample clock: whole frames, gaps filled with silent ones, overlaps cut."""
+    """AAC as the source made it, on a clock of whole frames: gaps are filled with silent ones, overlaps are cut."""
 
-    def __init__(self, publish: Publish, config: AudioConfig, sample_rate_hz: int, channels: int) -> None:
+    def __init__(
+        self, publish: Publish, config: AudioConfig, sample_rate_hz: int, channels: int, origin_s: float
+    ) -> None:
         super().__init__(publish, sample_rate_hz)
         self._config = config
         self._channels = channels
-        self._next: int | None = None
+        self._next = round(origin_s * sample_rate_hz)
+        self._jump = _AUDIO_JUMP_S * sample_rate_hz
+        self._matches = True
         self._silent_frame: bytes | None = None
 
     def configure(self, config: AudioConfig) -> None:
         """The configuration is part of the init segment: packets of another are left out until it returns."""
         self._matches = config == self._config
 
-    _matches = True
-
     def add(self, data: bytes, pts_s: float) -> None:
-        if not self._matches:
+        """See `AudioTrackWriter.add`."""
+        offset = round(pts_s * self._rate_hz) - self._next
+        if not self._matches or offset < -self._jump:
             return
-        pts = round(pts_s * self._rate_hz)
-        if self._next is not None:
-            if pts < self._next - _AUDIO_JUMP_S * self._rate_hz:
-                return
-            if pts > self._next + _AUDIO_JUMP_S * self._rate_hz:
-                self.fill(pts_s)
-        self._append(data, pts if self._next is None else self._next)
+        if offset > self._jump:
+            self.fill(pts_s)
+        self._append(data)
 
     def fill(self, until_s: float) -> None:
-        until = round(until_s * self._rate_hz)
-        if self._next is None:
-            self._next = until
-        while self._next + AAC_FRAME_SAMPLES <= until:
+        """See `AudioTrackWriter.fill`. Ends within half a frame of `until_s`."""
+        until = until_s * self._rate_hz
+        while self._next + AAC_FRAME_SAMPLES / 2 <= until:
             if self._silent_frame is None:
+                # Loads the codec library, which most passthrough sessions never need.
                 from transcode.audio import silent_aac_frame
 
                 self._silent_frame = silent_aac_frame(self._rate_hz, self._channels)
-            self._append(self._silent_frame, self._next)
+            self._append(self._silent_frame)
 
     def flush(self) -> None:
+        """See `AudioTrackWriter.flush`."""
         self._release_all()
 
-    def _append(self, data: bytes, pts: int) -> None:
-        self._waiting.append(Sample(dts=pts, pts=pts, duration=AAC_FRAME_SAMPLES, keyframe=True, data=data))
-        self._next = pts + AAC_FRAME_SAMPLES
+    def _append(self, data: bytes) -> None:
+        dts = self._next
+        self._waiting.append(Sample(dts=dts, pts=dts, duration=AAC_FRAME_SAMPLES, keyframe=True, data=data))
+        self._next = dts + AAC_FRAME_SAMPLES
 
 
 class TranscodedAudio(_Paced):

@@ -30,7 +30,6 @@ function startHls() {
     lowLatencyMode: true,
     // A player that has fallen behind catches up by playing a little faster instead of jumping.
     maxLiveSyncPlaybackRate: 1.1,
-    liveMaxLatencyDurationCount: 6,
     backBufferLength: 30,
     // The first choice comes from the ladder's middle until the network has been measured.
     abrEwmaDefaultEstimate: 2_500_000,

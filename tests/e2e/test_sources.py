@@ -27,6 +27,7 @@ class Source:
     sizes: dict[str, tuple[int, int]] = field(default_factory=lambda: {"360p": (640, 360)})
     frame_rate: float = 30
     silent: bool = False
+    segments: int = 2
 
 
 SMALL = {"size": "640x360"}
@@ -56,6 +57,8 @@ SOURCES = [
         clip={**SMALL, "audio": ("-c:a", "aac", "-ar", "44100", "-ac", "1")},
     ),
     Source(name="MP3", clip={**SMALL, "audio": ("-c:a", "libmp3lame", "-ar", "44100")}),
+    Source(name="late audio", clip={**SMALL, "seconds": 10, "audio_delay_s": 3}, segments=3),
+    Source(name="no video yet", clip={**SMALL, "seconds": 8, "video_delay_s": 3}),
     Source(name="10 s GOP", clip={**SMALL, "gop_frames": 300, "seconds": 12}),
     Source(
         name="high 1080p",
@@ -78,6 +81,13 @@ SOURCES = [
         sizes={"source": (640, 360)},
     ),
     Source(
+        name="passthrough with late audio",
+        clip={**SMALL, "seconds": 10, "audio_delay_s": 3},
+        quality="passthrough",
+        sizes={"source": (640, 360)},
+        segments=3,
+    ),
+    Source(
         name="passthrough without audio",
         clip={**SMALL, "audio": None},
         quality="passthrough",
@@ -92,10 +102,10 @@ async def test_source_plays(node: Node, clips: Path, source: Source) -> None:
     path = clips / f"{source.name.replace(' ', '-')}.flv"
     synthetic_clip(path, **source.clip)
     stream = await node.create(name=source.name, quality=source.quality)
-    async with pushing(path, stream["ingest"]["rtmpFullUrl"]):
+    async with pushing(path, stream["ingest"]["rtmpFullUrl"], loop=source.segments == 2):
         live = await node.wait_for_state(stream["streamId"], "live", "error")
         assert live["state"] == "live", node.log_text()
-        watched = await watch(node, stream["playback"]["hlsUrl"], segments=2)
+        watched = await watch(node, stream["playback"]["hlsUrl"], segments=source.segments)
     assert set(watched) == {*source.sizes, "audio"}
     for name, size in source.sizes.items():
         check_video(watched[name], size, source)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urljoin
 
 import av
+import m3u8
 from av.audio.frame import AudioFrame
 from av.video.frame import PictureType, VideoFrame
 
@@ -54,7 +54,7 @@ class Watched:
         """Whether every segment begins with a keyframe."""
         for segment in self.segments:
             with av.open(io.BytesIO(self.init + segment), "r") as container:
-                first = cast(VideoFrame, next(container.decode(video=0)))
+                first = next(iter(container.decode(video=0)))
                 if first.pict_type != PictureType.I:
                     return False
         return True
@@ -74,12 +74,13 @@ async def watch(node: Node, hls_url: str, segments: int = 2, timeout_s: float = 
 
 async def _watch_rendition(node: Node, url: str, segments: int, timeout_s: float) -> Watched:
     async def enough() -> bool:
-        return len((await node.playlist(url)).segments) >= segments
+        return len(_complete(await node.playlist(url))) >= segments
 
     await wait_until(enough, f"{segments} segments of {url}", timeout_s)
     text = await node.text(url)
     playlist = await node.playlist(url)
-    init_section = playlist.segments[0].init_section
+    complete = _complete(playlist)
+    init_section = complete[0].init_section
     assert init_section is not None
     return Watched(
         name=url.rsplit("/", 2)[1],
@@ -87,8 +88,13 @@ async def _watch_rendition(node: Node, url: str, segments: int, timeout_s: float
         playlist_text=text,
         first_msn=playlist.media_sequence or 0,
         init=await node.bytes(urljoin(url, init_section.uri)),
-        segments=[await node.bytes(urljoin(url, segment.uri)) for segment in playlist.segments[:segments]],
+        segments=[await node.bytes(urljoin(url, segment.uri)) for segment in complete[:segments]],
     )
+
+
+def _complete(playlist: m3u8.M3U8) -> list[m3u8.Segment]:
+    """The segments that are more than the parts of an open one."""
+    return [segment for segment in playlist.segments if segment.uri]
 
 
 def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, int, int]]:
