@@ -54,6 +54,7 @@ async def _run(role: str, settings: Settings, ready_fd: int | None) -> None:
 async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     # Imported here: each role loads only what it runs.
     from ingest.broadcasts import Broadcasts
+    from ingest.event_follower import EventFollower
     from ingest.rtmp.server import RtmpServer
     from ingest.workers import WorkerPool
 
@@ -67,6 +68,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         broadcasts = Broadcasts(store, workers, settings, LIMITS, NodeFiles(settings.data_dir).node_id())
         await broadcasts.recover()
         stack.push_async_callback(broadcasts.close)
+        follower = EventFollower(store, broadcasts.stream_event)
+        await follower.start()
+        stack.push_async_callback(follower.close)
         server = RtmpServer(broadcasts, LIMITS)
         stack.push_async_callback(server.close)
         yield {"rtmp_port": await server.start(settings.bind, settings.rtmp_port)}
@@ -94,13 +98,17 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _add_control(app: web.Application, settings: Settings, http_port: int, store: StreamStore) -> None:
-    from control.app import API_PREFIX, create_api
+    from control.app import setup_control
+    from control.event_service import add_event_service
     from control.urls import PublicUrls
+    from control.webhooks.policy import webhook_policy
 
     if settings.api_key is not None:
         await store.add_api_key("default", settings.api_key)
     urls = PublicUrls(host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port)
-    app.add_subapp(API_PREFIX, create_api(store, urls, reconnect_window_s=settings.reconnect_window_s))
+    setup_control(app, settings, store, urls)
+    redis_url = settings.redis_url or DEFAULT_REDIS_URL
+    add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
 
 
 def _add_origin(app: web.Application, settings: Settings) -> None:

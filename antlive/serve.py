@@ -98,7 +98,8 @@ class Supervisor:
         self._settle(ingest, "RTMP_PORT", rtmp_port)
         http_port = (await web.start_role())["http_port"]
         self._settle(web, "HTTP_PORT", http_port)
-        self._files.write_json(RUN_FILE, {"rtmp_port": rtmp_port, "http_port": http_port, "pid": os.getpid()})
+        running = {"rtmp_port": rtmp_port, "http_port": http_port, "redis_url": self._redis_url, "pid": os.getpid()}
+        self._files.write_json(RUN_FILE, running)
         print(self._welcome(stream, rtmp_port, http_port), flush=True)
 
     async def _prepare(self) -> ReadyStream:

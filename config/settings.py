@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     api_key: str | None = Field(
         None, min_length=8, description="API key of environment `default`; default: generated once, kept in data_dir"
     )
+    api_requests_per_s: float = Field(
+        100.0, gt=0, le=1_000_000, description="requests a second that an API key may make"
+    )
+    api_burst: int = Field(200, ge=1, le=1_000_000, description="requests that an API key may make at once")
+    webhook_allow_http: bool = Field(False, description="allow webhooks with http:// URLs")
+    webhook_allow_private: bool = Field(False, description="allow webhooks to private and loopback addresses")
+    webhook_retry_horizon_s: float = Field(
+        86400.0, ge=0.0, le=604800.0, description="seconds for which a webhook delivery is tried again"
+    )
     reconnect_window_s: int = Field(60, ge=0, le=3600, description="seconds a session is held for its encoder's return")
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")

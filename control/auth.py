@@ -1,31 +1,44 @@
-"""Who asks: an API key in the `Authorization` header, and the environment it acts for."""
+"""Who asks: an API key in the `Authorization` header, its environment, and whether it asks too often."""
 
 from __future__ import annotations
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from control.context import ENVIRONMENT, STORE, store_deadline
+from control.context import CALLER, ENVIRONMENT, QUOTA, RATE, STORE, store_deadline
 from control.errors import ApiError
+from control.rate_limit import too_many_requests
+from control.routing import READ_METHODS
+from streams.api_keys import Scope
 
 _CHALLENGE = 'Bearer realm="antlive"'
 
 
 @web.middleware
 async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets only requests with a known API key reach a route, and notes their environment. Raises `ApiError` 401."""
+    """Lets only requests with a valid API key reach a route, and notes whose they are.
+
+    Raises `ApiError` 401 for an unknown or revoked key, 429 above its rate, 403 when it may only read.
+    """
     if request.match_info.http_exception is not None:
         return await handler(request)  # no such route: a 404 or 405 for anybody
-    key = _bearer_key(request)
+    key = bearer_key(request)
     async with store_deadline():
-        environment = await request.config_dict[STORE].environment_of_api_key(key)
-    if environment is None:
-        raise _unauthorized("the API key is unknown", f'{_CHALLENGE}, error="invalid_token"')
-    request[ENVIRONMENT] = environment
+        found = await request.config_dict[STORE].api_keys.admit(key, request.config_dict[RATE])
+    if found is None:
+        raise _unauthorized("the API key is unknown or revoked", f'{_CHALLENGE}, error="invalid_token"')
+    caller, quota = found
+    request[CALLER], request[ENVIRONMENT], request[QUOTA] = caller, caller.env, quota
+    if not quota.admitted:
+        raise too_many_requests(request.config_dict[RATE], quota)
+    if caller.scope is Scope.READ and request.method not in READ_METHODS:
+        headers = {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope"'}
+        raise ApiError(403, "forbidden", f"this API key may only read; {request.method} writes", headers=headers)
     return await handler(request)
 
 
-def _bearer_key(request: web.Request) -> str:
+def bearer_key(request: web.Request) -> str:
+    """The API key of a request. Raises `ApiError` 401."""
     values = request.headers.getall("Authorization", [])
     scheme, _, key = values[0].strip().partition(" ") if len(values) == 1 else ("", "", "")
     key = key.strip()

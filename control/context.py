@@ -12,6 +12,7 @@ from aiohttp import web
 
 from control.errors import unavailable
 from control.urls import PublicUrls
+from streams.api_keys import Caller, Quota, Rate
 from streams.store import StreamStore
 
 log = structlog.get_logger()
@@ -19,7 +20,11 @@ log = structlog.get_logger()
 STORE: Final = web.AppKey("store", StreamStore)
 URLS: Final = web.AppKey("urls", PublicUrls)
 RECONNECT_WINDOW_S: Final = web.AppKey("reconnect_window_s", int)
+RATE: Final = web.AppKey("rate", Rate)
+
+CALLER: Final = web.RequestKey("caller", Caller)
 ENVIRONMENT: Final = web.RequestKey("environment", str)
+QUOTA: Final = web.RequestKey("quota", Quota)
 
 STORE_DEADLINE_S: Final = 0.8
 

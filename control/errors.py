@@ -46,6 +46,11 @@ def not_found(message: str) -> ApiError:
     return ApiError(404, "not_found", message)
 
 
+def conflict(code: str, message: str) -> ApiError:
+    """409: the state that the resource is in forbids it."""
+    return ApiError(409, code, message)
+
+
 def unavailable() -> ApiError:
     """503: the store does not answer."""
     headers = {"Retry-After": str(RETRY_AFTER_S)}
@@ -54,9 +59,27 @@ def unavailable() -> ApiError:
 
 def error_response(error: ApiError) -> web.Response:
     """The response of an error."""
+    headers = {"Cache-Control": "no-store", **error.headers}
+    return web.Response(status=error.status, text=_body(error), content_type="application/json", headers=headers)
+
+
+def _body(error: ApiError) -> str:
     body = ErrorResource(error=ErrorBody(code=error.code, message=error.message, field=error.field))
-    text = body.model_dump_json(by_alias=True, exclude_none=True)
-    return web.Response(status=error.status, text=text, content_type="application/json", headers=error.headers)
+    return body.model_dump_json(by_alias=True, exclude_none=True)
+
+
+async def refuse_expectation(request: web.Request) -> None:
+    """Answer `Expect: 100-continue`. Raises `HTTPExpectationFailed` for any other expectation."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        error = ApiError(417, "expectation_failed", "the only expectation that is met is 100-continue")
+        # Outside of all middlewares: the body must be right as it is raised.
+        raise web.HTTPExpectationFailed(text=_body(error), content_type="application/json")
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _code(reason: str) -> str:
+    return reason.lower().replace(" ", "_")
 
 
 @web.middleware
@@ -75,8 +98,8 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except RedisError as error:
         log.warning("store does not answer", path=request.path, error=type(error).__name__, detail=str(error))
         return error_response(unavailable())
-    except web.HTTPException:
-        raise
+    except web.HTTPException as error:
+        return error_response(ApiError(error.status, _code(error.reason), error.text or error.reason))
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return error_response(ApiError(500, "internal_error", "the request failed; the log says why"))

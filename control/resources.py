@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from control.schemas import CreatedStream, Ingest, IngestWithKey, Playback, StreamResource
+from control.schemas import CreatedStream, Ingest, IngestWithKey, Playback, RotatedKey, StreamResource
 from control.urls import PublicUrls
 from streams.model import Stream
 
@@ -24,6 +24,11 @@ def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
         srt_full_url=urls.srt_full(key),
     )
     return CreatedStream(**_shared(stream, urls), ingest=ingest)
+
+
+def rotated_key(key: str, urls: PublicUrls) -> RotatedKey:
+    """A new stream key and the URLs that hold it."""
+    return RotatedKey(stream_key=key, rtmp_full_url=urls.rtmp_full(key), srt_full_url=urls.srt_full(key))
 
 
 def _shared(stream: Stream, urls: PublicUrls) -> dict[str, Any]:

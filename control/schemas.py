@@ -6,7 +6,7 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -32,9 +32,24 @@ def _one_line_of_text(name: str) -> str:
     return name
 
 
+# The same rule as JSON Schema says it: some character that is no space, and none that is refused.
+_IN_A_LINE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+_NAME_PATTERN = rf"^{_IN_A_LINE}*[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029]{_IN_A_LINE}*$"
+
 Quality = Literal["standard", "high", "passthrough"]
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX_CHARACTERS), AfterValidator(_one_line_of_text)]
-Timestamp = Annotated[datetime, PlainSerializer(format_utc_s, return_type=str)]
+StateName = Literal["idle", "connecting", "live", "ended", "error"]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=NAME_MAX_CHARACTERS, json_schema_extra={"pattern": _NAME_PATTERN}),
+    AfterValidator(_one_line_of_text),
+]
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(format_utc_s, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+StreamId = Annotated[str, Field(pattern="^ls_[0-9a-z]{26}$")]
+EdgeId = Annotated[str, Field(pattern="^lse_[0-9a-z]{26}$")]
 
 
 class Schema(BaseModel):
@@ -61,6 +76,24 @@ class CreateStream(Schema):
     recording: bool = Field(False, description="record the stream for later playback")
 
 
+class UpdateStream(Schema):
+    """Request body of `PATCH /v1/live-streams/{streamId}`: what is left out stays as it is."""
+
+    model_config = ConfigDict(validate_by_name=False, json_schema_extra={"minProperties": 1})
+
+    name: Name | None = Field(None, description="display name of the stream")
+    quality: Quality | None = Field(None, description="ladder that the stream is encoded to")
+    low_latency: bool | None = Field(None, description="enable Low-Latency HLS")
+    recording: bool | None = Field(None, description="record the stream for later playback")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:
+            raise PydanticCustomError("null", "must not be null; leave it out to keep what it is")
+        return value
+
+
 class ListQuery(Schema):
     """Query parameters of `GET /v1/live-streams`."""
 
@@ -68,6 +101,10 @@ class ListQuery(Schema):
 
     limit: Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT
     offset: Annotated[int, Field(ge=0, le=LIST_OFFSET_MAX)] = 0
+    state: StateName | None = Field(None, description="only streams in this state")
+    cursor: str | None = Field(
+        None, pattern="^[0-9]{1,16}$", description="`nextCursor` of the page before: begin after its last stream"
+    )
 
 
 class Ingest(Schema):
@@ -95,8 +132,8 @@ class Playback(Schema):
 class StreamBase(Schema):
     """The stream object but for `ingest` and `playback`. Times that have not come yet are left out."""
 
-    stream_id: str
-    edge_id: str
+    stream_id: StreamId
+    edge_id: EdgeId
     name: str
     state: State
     quality: Quality
@@ -126,7 +163,16 @@ class StreamList(Schema):
     """Response of `GET /v1/live-streams`."""
 
     streams: tuple[StreamResource, ...]
-    total: int
+    total: int = Field(description="how many streams the list has in all")
+    next_cursor: str | None = Field(None, description="left out on the last page")
+
+
+class RotatedKey(Schema):
+    """Response of `POST /v1/live-streams/{streamId}/rotate-key`."""
+
+    stream_key: str = Field(repr=False)
+    rtmp_full_url: str = Field(repr=False)
+    srt_full_url: str = Field(repr=False)
 
 
 class ErrorBody(Schema):

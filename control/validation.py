@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import structlog
 from aiohttp import web
@@ -15,6 +16,7 @@ from control.errors import ApiError, invalid_field
 from control.schemas import Schema
 
 BODY_MAX_BYTES: Final = 64 * 1024
+BODY_DEADLINE_S: Final = 10.0
 SHOWN_CHARACTERS: Final = 64
 
 log = structlog.get_logger()
@@ -38,13 +40,15 @@ async def read_body(request: web.Request, schema: type[SchemaT]) -> SchemaT:
 
 
 def read_query(request: web.Request, schema: type[SchemaT]) -> SchemaT:
-    """The query parameters, all of them integers, as `schema`. Raises `ApiError` 400."""
-    values: dict[str, int] = {}
+    """The query parameters, integers where the schema has `int`, as `schema`. Raises `ApiError` 400."""
+    fields = {field.alias or name: field for name, field in schema.model_fields.items()}
+    values: dict[str, int | str] = {}
     for name, text in request.query.items():
         if name in values:
             raise invalid_field(_shown(name), f"query parameter {_shown(name)!r} is given twice")
-        # Unknown ones need no value here: the schema refuses their name.
-        values[name] = _integer(name, text) if name in schema.model_fields else 0
+        field = fields.get(name)
+        is_integer = field is not None and (field.annotation is int or int in get_args(field.annotation))
+        values[name] = _integer(name, text) if is_integer else text
     return validate(schema, values)
 
 
@@ -76,16 +80,24 @@ async def _read_bytes(request: web.Request) -> bytes:
         raise _too_large(f"{request.content_length}")
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > BODY_MAX_BYTES:
-                raise _too_large(f"more than {BODY_MAX_BYTES}")
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            await _collect(request, body)
+    except TimeoutError:
+        message = f"the body was not complete after {BODY_DEADLINE_S:g} s ({len(body)} bytes had come)"
+        raise ApiError(408, "request_timeout", message, headers={"Connection": "close"}) from None
     except web.RequestPayloadError:
         raise ApiError(400, "invalid_body", "the body does not decode as its Content-Encoding says") from None
     except ConnectionError:
         log.info("client left within its request", path=request.path, received_bytes=len(body))
         raise ApiError(400, "invalid_body", "the connection ended within the body") from None
     return bytes(body)
+
+
+async def _collect(request: web.Request, body: bytearray) -> None:
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise _too_large(f"more than {BODY_MAX_BYTES}")
 
 
 def _too_large(size: str) -> ApiError:
@@ -143,6 +155,10 @@ def _complaint(details: ErrorDetails) -> str:
             return f"holds half of a surrogate pair, which is no character (value {_shown_value(value)})"
         case "bool_type":
             return f"must be true or false, not {_described(value)}"
+        case "null":
+            return details["msg"]
+        case "string_pattern_mismatch":
+            return f"does not look like one (value {_shown_value(value)}); the pattern is {context['pattern']}"
         case "string_too_short":
             return f"is empty; the bound is {context['min_length']} character or more"
         case "string_too_long":

@@ -112,6 +112,13 @@ class Broadcast:
         self._finish(Event.WINDOW_OVER, reason)
         self.worker.end(self.session_id)
 
+    def ended_elsewhere(self, reason: str) -> None:
+        """The session is over in Redis already, by somebody else's doing: cut the encoder and close the playlists."""
+        if not self._over:
+            self._log.info("session_ended_elsewhere", reason=reason)
+            self._finish(None, reason)
+            self.worker.end(self.session_id)
+
     def report(self, report: Report) -> None:
         """What the worker says of the session."""
         if isinstance(report, Live):
@@ -133,7 +140,7 @@ class Broadcast:
         self._finish(Event.NO_USABLE_MEDIA, "no_usable_media")
         self.worker.end(self.session_id)
 
-    def _finish(self, event: Event, reason: str) -> None:
+    def _finish(self, event: Event | None, reason: str) -> None:
         if self._over:
             return
         self._over = True
@@ -141,7 +148,8 @@ class Broadcast:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             encoder.connection.close(reason)
-        self._transitions.submit(event, reason=reason)
+        if event is not None:
+            self._transitions.submit(event, reason=reason)
         self._on_over(self)
 
     def _arm(self, delay_s: float | None, callback: Callable[[], None] | None) -> None:

@@ -17,14 +17,16 @@ from ingest.broadcast import Broadcast
 from ingest.transitions import Transitions
 from ingest.workers import WorkerPool
 from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
+from streams.events import StreamEvent
 from streams.ids import key_hash, new_session_id
 from streams.model import Claim, NodeSession, Stream
-from streams.state import Event, IllegalTransition
+from streams.state import Event, EventType, IllegalTransition
 from streams.store import StreamStore
 
 log = structlog.get_logger()
 
 _SETTLE_S = 5.0
+_SESSION_OVER = frozenset({EventType.ENDED, EventType.ERROR, EventType.KEY_ROTATED, EventType.DELETED})
 
 
 class Broadcasts:
@@ -41,6 +43,7 @@ class Broadcasts:
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._transitions: dict[str, Transitions] = {}
+        self._claims: dict[str, StreamEvent | None] = {}  # streams being claimed: the last news of a session's end
 
     async def publish(self, request: PublishRequest) -> MediaSink:
         """See `Admission.publish`."""
@@ -56,7 +59,20 @@ class Broadcasts:
                 broadcast = await self._begin(stream, hashed)
             elif broadcast.delivering:
                 raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another encoder is publishing this stream")
+            if broadcast.over:
+                raise PublishRefused(Refusal.TRY_AGAIN, "the session was ended while it began")
             return broadcast.attach(request)
+
+    def stream_event(self, event: StreamEvent) -> None:
+        """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
+        if event.type not in _SESSION_OVER:
+            return
+        if event.stream_id in self._claims:
+            self._claims[event.stream_id] = event
+        broadcast = self._broadcasts.get(event.stream_id)
+        # An event that is older than the session tells of an earlier one.
+        if broadcast is not None and event.seq > broadcast.stream.seq:
+            broadcast.ended_elsewhere(event.reason)
 
     async def recover(self) -> None:
         """End the sessions that a previous run of this node has left behind."""
@@ -86,6 +102,18 @@ class Broadcasts:
         return stream
 
     async def _begin(self, stream: Stream, hashed: str) -> Broadcast:
+        # The claim may be answered after the news that the session which it began is over.
+        self._claims[stream.stream_id] = None
+        try:
+            broadcast = await self._claim_and_open(stream, hashed)
+            event = self._claims[stream.stream_id]
+        finally:
+            del self._claims[stream.stream_id]
+        if event is not None and event.seq > broadcast.stream.seq:
+            broadcast.ended_elsewhere(event.reason)
+        return broadcast
+
+    async def _claim_and_open(self, stream: Stream, hashed: str) -> Broadcast:
         session_id = new_session_id()
         claim = await self._claim(stream.stream_id, hashed, session_id)
         transitions = Transitions(self._store, stream.stream_id, session_id, claim.epoch)

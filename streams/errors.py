@@ -30,3 +30,20 @@ class StaleSession(Exception):
         self.stream_id = stream_id
         self.session_id = session_id
         self.epoch = epoch
+
+
+class StreamNotFound(Exception):
+    """The environment has no such stream."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"there is no stream {stream_id} in this environment")
+        self.stream_id = stream_id
+
+
+class StreamBusy(Exception):
+    """The stream has a session, which forbids the change."""
+
+    def __init__(self, stream_id: str, state: State) -> None:
+        super().__init__(f"stream {stream_id} has a session (state {state.value!r})")
+        self.stream_id = stream_id
+        self.state = state

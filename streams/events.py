@@ -15,10 +15,14 @@ from streams.times import parse_utc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
-    """One event. `state` is the state after it; `seq` counts the events of one stream from 1 without a gap."""
+    """One event. `state` is the state after it; `seq` counts the events of one stream from 1 without a gap.
+
+    `session_id` is that of the stream's latest session, and empty when it has had none.
+    """
 
     id: str
     type: EventType
+    env: str
     stream_id: str
     edge_id: str
     session_id: str
@@ -36,6 +40,7 @@ def decode_event(fields: Mapping[bytes, bytes] | Mapping[str, str] | Mapping[byt
         return StreamEvent(
             id=values["id"],
             type=EventType(values["type"]),
+            env=values["env"],
             stream_id=values["streamId"],
             edge_id=values["edgeId"],
             session_id=values["sessionId"],

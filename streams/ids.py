@@ -18,8 +18,12 @@ STREAM_PREFIX: Final = "ls_"
 EDGE_PREFIX: Final = "lse_"
 SESSION_PREFIX: Final = "se_"
 EVENT_PREFIX: Final = "ev_"
+WEBHOOK_PREFIX: Final = "wh_"
 KEY_PREFIX: Final = "sk_"
 KEY_RANDOM_CHARACTERS: Final = 28
+API_KEY_ID_PREFIX: Final = "kid_"
+API_KEY_PREFIX: Final = "ak_"
+API_KEY_RANDOM_CHARACTERS: Final = 32
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # Crockford's base32; the first of a ULID's 26 characters carries only three bits.
@@ -52,14 +56,33 @@ def new_event_id() -> str:
     return EVENT_PREFIX + _new_ulid()
 
 
+def new_webhook_id() -> str:
+    """A new id of a webhook, `wh_…`."""
+    return WEBHOOK_PREFIX + _new_ulid()
+
+
 def new_stream_key() -> str:
     """A new stream key, `sk_…`, from the system's random source. It is a secret: store only its `key_hash`."""
-    return KEY_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(KEY_RANDOM_CHARACTERS))
+    return KEY_PREFIX + _random_base62(KEY_RANDOM_CHARACTERS)
+
+
+def new_api_key() -> str:
+    """A new API key, `ak_…`, from the system's random source. It is a secret: store only its `key_hash`."""
+    return API_KEY_PREFIX + _random_base62(API_KEY_RANDOM_CHARACTERS)
+
+
+def new_api_key_id() -> str:
+    """A new id of an API key, `kid_…`: what logs and lists call the key."""
+    return API_KEY_ID_PREFIX + _new_ulid()
 
 
 def key_hash(key: str) -> str:
     """SHA-256 of a stream key or API key as 64 lower-case hex digits. Takes any text, lone surrogates too."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _random_base62(characters: int) -> str:
+    return "".join(secrets.choice(_BASE62) for _ in range(characters))
 
 
 def _new_ulid() -> str:

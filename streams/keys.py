@@ -31,12 +31,32 @@ class Keys:
         return f"{self.prefix}edge:{edge_id}"
 
     def api_key(self, key_hash: str) -> str:
-        """String: the environment of an API key's SHA-256."""
+        """Hash: the API key of this SHA-256."""
         return f"{self.prefix}apikey:{key_hash}"
 
-    def environment_streams(self, env: str) -> str:
-        """Sorted set: the stream ids of an environment, scored by creation time in microseconds."""
-        return f"{self.prefix}env:{env}:streams"
+    @property
+    def api_keys(self) -> str:
+        """Hash: the id of every API key to its SHA-256."""
+        return f"{self.prefix}apikeys"
+
+    def rate(self, key_hash: str) -> str:
+        """String that expires: how much of its rate an API key has used."""
+        return f"{self.prefix}rate:{key_hash}"
+
+    def environment_streams(self, env: str, state: str | None = None) -> str:
+        """Sorted set: the stream ids of an environment, all or those in a state, by position.
+
+        Positions are creation times in microseconds, made unique. The scripts build this name too.
+        """
+        return f"{self.prefix}env:{env}:streams" + (f":{state}" if state else "")
+
+    def answer(self, name_hash: str) -> str:
+        """Hash that expires: the encrypted answer to a request with an idempotency key, and what it created."""
+        return f"{self.prefix}answer:{name_hash}"
+
+    def request(self, event_id: str) -> str:
+        """String that expires: a request was carried out, should it be sent again."""
+        return f"{self.prefix}request:{event_id}"
 
     def session(self, stream_id: str) -> str:
         """Hash, while a session runs: session id, node id, epoch, start."""
@@ -46,6 +66,10 @@ class Keys:
     def sessions(self) -> str:
         """Hash: the stream id of every running session to the id of the node that hosts it."""
         return f"{self.prefix}sessions"
+
+    def of_stream(self, stream_id: str) -> tuple[str, str, str, str]:
+        """What a script needs to change a stream: its hash, its session, all sessions, the events."""
+        return self.stream(stream_id), self.session(stream_id), self.sessions, self.events
 
     def node(self, node_id: str) -> str:
         """Hash with a time to live: one media node."""

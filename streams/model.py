@@ -30,6 +30,9 @@ class Stream:
     started_at: datetime | None = None  # when the stream last went live
     ended_at: datetime | None = None  # when a session last ended, well or in error
     reason: str | None = None  # what brought about the present state: a machine word
+    position: int = field(
+        default=0, compare=False
+    )  # its place among the streams of its environment; a later one has a higher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +51,12 @@ class NodeSession:
     session_id: str
     epoch: int
     state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPage:
+    """A page of a list, newest first."""
+
+    streams: tuple[Stream, ...]
+    total: int  # how many the whole list has
+    has_more: bool  # whether older ones follow

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from redis.typing import EncodableT, FieldT
-
 from streams.model import Stream
 from streams.state import State
 from streams.times import format_utc_s, parse_utc
@@ -17,7 +15,7 @@ def text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def new_record(stream: Stream) -> dict[FieldT, EncodableT]:
+def new_record(stream: Stream) -> dict[str, str | int]:
     """The hash of a stream that was just created."""
     return {
         "stream_id": stream.stream_id,
@@ -32,8 +30,16 @@ def new_record(stream: Stream) -> dict[FieldT, EncodableT]:
         "created_at": format_utc_s(stream.created_at),
         "key_hash": stream.key_hash,
         "epoch": stream.epoch,
-        "seq": stream.seq,
     }
+
+
+def changed_fields(fields: Mapping[str, str | bool]) -> list[str]:
+    """Fields of a stream, by their names in `Stream`, as a flat list for a script."""
+    return [item for name, value in fields.items() for item in (name, _text_of(value))]
+
+
+def _text_of(value: str | bool) -> str:
+    return str(int(value)) if isinstance(value, bool) else value
 
 
 def read_record(record: Mapping[bytes, bytes] | Mapping[str, str] | Mapping[bytes | str, bytes | str]) -> Stream:
@@ -58,6 +64,7 @@ def read_record(record: Mapping[bytes, bytes] | Mapping[str, str] | Mapping[byte
         started_at=_time(fields.get("started_at")),
         ended_at=_time(fields.get("ended_at")),
         reason=fields.get("reason"),
+        position=int(fields.get("position", "0")),
     )
 
 

@@ -1,4 +1,4 @@
-"""The Lua scripts, and what they are asked: one transition of the state table."""
+"""The Lua scripts, and what they are asked: a change of one stream and the event that tells of it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,57 @@ _LUA = Path(__file__).parent / "lua"
 
 
 def script_text(name: str) -> str:
-    """The script `name`, with the shared function that writes a transition in front of it."""
-    return (_LUA / "transition.lua").read_text() + "\n" + (_LUA / f"{name}.lua").read_text()
+    """The script `name` by itself."""
+    return (_LUA / f"{name}.lua").read_text()
 
 
-def transition_request(
-    event: Event,
+def change_script_text(name: str) -> str:
+    """The script `name`, with the shared functions that change a stream in front of it."""
+    return script_text("transition") + "\n" + script_text(name)
+
+
+def change_request(
     *,
+    prefix: str,
     stream_id: str,
-    session_id: str,
     at: datetime,
-    reason: str | None,
+    reason: str,
     data: Mapping[str, Any] | None,
     event_id: str | None = None,
-    **more: str,
+    **more: Any,
 ) -> str:
-    """ARGV[1] of both scripts: the rows of `event`, and all that the hash and the appended event need.
+    """ARGV[1] of every script that changes a stream: all that the appended event needs, and `more` by script.
 
     The event has its id before it is sent, so a request that is sent twice is seen to be one.
     """
-    rows = {state.value: [row.to.value, row.emits.value] for state, row in rows_of(event).items()}
     request = {
-        "rows": rows,
+        "prefix": prefix,
         "stream_id": stream_id,
-        "session_id": session_id,
         "event_id": event_id or new_event_id(),
         "at_s": format_utc_s(at),
         "at_ms": format_utc_ms(at),
-        "reason": reason or event.value,
+        "reason": reason,
         "data": json.dumps(data or {}),
         "events_max": str(EVENTS_MAX),
         **more,
     }
     return json.dumps(request)
+
+
+def transition_request(
+    event: Event,
+    *,
+    prefix: str,
+    stream_id: str,
+    at: datetime,
+    reason: str | None,
+    data: Mapping[str, Any] | None,
+    event_id: str | None = None,
+    **more: Any,
+) -> str:
+    """ARGV[1] of the scripts that apply the table: the rows of `event` besides."""
+    rows = {state.value: [row.to.value, row.emits.value] for state, row in rows_of(event).items()}
+    reason = reason or event.value
+    return change_request(
+        prefix=prefix, stream_id=stream_id, at=at, reason=reason, data=data, event_id=event_id, rows=rows, **more
+    )

@@ -9,6 +9,7 @@ accepted publisher begins a new session.
   for `live`: `encoder_back` within the window goes on with the same session, `window_over` ends it.
 - `node_lost` is applied once the node is gone *and* the window is over, by whoever finds the orphaned session.
 - `pipeline_failed` is applied once restarts did not help.
+- `ended_by_api` ends a session now, whether viewers can fetch it yet or not. The stream key stays valid.
 
 Every row appends exactly one event of the named type, with the state after the transition; a (state, event) pair
 without a row raises `IllegalTransition`. The Lua scripts of the store get the rows from here, so the table exists once.
@@ -49,7 +50,7 @@ class Event(StrEnum):
 
 
 class EventType(StrEnum):
-    """What the `events` stream calls it."""
+    """What the `events` stream calls it. The last four change no state and come from the API, not from a session."""
 
     CONNECTING = "stream.connecting"
     LIVE = "stream.live"
@@ -57,6 +58,10 @@ class EventType(StrEnum):
     RECONNECTED = "stream.reconnected"
     ENDED = "stream.ended"
     ERROR = "stream.error"
+    CREATED = "stream.created"
+    UPDATED = "stream.updated"
+    KEY_ROTATED = "stream.key_rotated"
+    DELETED = "stream.deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Transition]]] = MappingProxyType(
             Event.ENCODER_BACK: Transition(State.CONNECTING, EventType.RECONNECTED),
             Event.WINDOW_OVER: _END,
             Event.NODE_LOST: _END,
+            Event.ENDED_BY_API: _END,
         },
         State.LIVE: {
             Event.ENCODER_LOST: Transition(State.LIVE, EventType.DISCONNECTED),

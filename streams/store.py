@@ -6,7 +6,7 @@ state and event cannot disagree. Errors of Redis (`redis.exceptions.RedisError`)
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
-from streams import ids
+from streams.api_keys import ApiKeys
+from streams.changes import StreamChanges, new_stream
 from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
 from streams.keys import DEFAULT_PREFIX, Keys
-from streams.model import Claim, NodeSession, Stream
-from streams.records import new_record, read_flat_record, read_record, text
-from streams.scripts import script_text, transition_request
+from streams.model import Claim, NodeSession, Stream, StreamPage
+from streams.records import read_flat_record, read_record, text
+from streams.scripts import change_script_text, script_text, transition_request
 from streams.state import SESSION_STATES, Event, IllegalTransition, State
 from streams.times import utc_now
 
@@ -32,35 +33,25 @@ class StreamStore:
     def __init__(self, redis: Redis, prefix: str = DEFAULT_PREFIX) -> None:
         self.redis = redis
         self.keys = Keys(prefix)
-        self._begin_session = redis.register_script(script_text("begin_session"))
-        self._apply = redis.register_script(script_text("apply"))
+        self.changes = StreamChanges(redis, self.keys)
+        self.api_keys = ApiKeys(redis, self.keys)
+        self._list = redis.register_script(script_text("list"))
+        self._begin_session = redis.register_script(change_script_text("begin_session"))
+        self._apply = redis.register_script(change_script_text("apply"))
 
     async def create(
         self, *, env: str, name: str, quality: str, low_latency: bool, recording: bool, reconnect_window_s: int
     ) -> tuple[Stream, str]:
         """A new idle stream and its stream key, which is returned here and kept nowhere."""
-        key = ids.new_stream_key()
-        stream = Stream(
-            stream_id=ids.new_stream_id(),
-            edge_id=ids.new_edge_id(),
+        stream, key = new_stream(
             env=env,
             name=name,
             quality=quality,
             low_latency=low_latency,
             recording=recording,
             reconnect_window_s=reconnect_window_s,
-            state=State.IDLE,
-            created_at=utc_now().replace(microsecond=0),
-            key_hash=ids.key_hash(key),
         )
-        async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self.keys.stream(stream.stream_id), mapping=new_record(stream))
-            pipe.set(self.keys.key(stream.key_hash), stream.stream_id)
-            pipe.set(self.keys.edge(stream.edge_id), stream.stream_id)
-            # Microseconds, because streams of one second, even of one millisecond, are listed in their order.
-            pipe.zadd(self.keys.environment_streams(env), {stream.stream_id: time.time_ns() // 1000})
-            await pipe.execute()
-        log.info("stream created", stream_id=stream.stream_id, env=env, quality=quality)
+        await self.changes.add(stream)
         return stream, key
 
     async def get(self, env: str, stream_id: str) -> Stream | None:
@@ -68,18 +59,20 @@ class StreamStore:
         stream = await self._read(stream_id)
         return stream if stream is not None and stream.env == env else None
 
-    async def list(self, env: str, limit: int, offset: int) -> tuple[list[Stream], int]:
-        """At most `limit` streams of an environment, newest first, after the first `offset`; and how many it has."""
-        index = self.keys.environment_streams(env)
-        async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.zcard(index)
-            pipe.zrevrange(index, offset, offset + limit - 1)
-            total, stream_ids = await pipe.execute()
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for stream_id in stream_ids:
-                pipe.hgetall(self.keys.stream(text(stream_id)))
-            records = await pipe.execute()
-        return [read_record(record) for record in records if record], int(total)
+    async def list(
+        self, env: str, *, limit: int, offset: int = 0, below: int | None = None, state: State | None = None
+    ) -> StreamPage:
+        """At most `limit` streams of an environment, newest first, after the first `offset` of them.
+
+        `below` begins at older streams than the one of that `Stream.position`; `state` keeps to streams in that state,
+        in the total too.
+        """
+        index = self.keys.environment_streams(env, None if state is None else state.value)
+        total, has_more, *records = await self._list(
+            keys=[index], args=[limit, offset, "" if below is None else below, self.keys.stream("")]
+        )
+        streams = tuple(read_flat_record(json.loads(record)) for record in records)
+        return StreamPage(streams=streams, total=int(total), has_more=bool(has_more))
 
     async def find_by_key(self, key_hash: str) -> Stream | None:
         """The stream that accepts the key of this SHA-256 (`ids.key_hash`)."""
@@ -102,6 +95,7 @@ class StreamStore:
         event = Event.PUBLISH_ACCEPTED
         request = transition_request(
             event,
+            prefix=self.keys.prefix,
             stream_id=stream_id,
             session_id=session_id,
             at=at or utc_now(),
@@ -110,7 +104,7 @@ class StreamStore:
             key_hash=key_hash,
             node_id=node_id,
         )
-        outcome, *rest = await self._begin_session(keys=self._script_keys(stream_id), args=[request])
+        outcome, *rest = await self._begin_session(keys=self.keys.of_stream(stream_id), args=[request])
         if text(outcome) == "revoked":
             raise KeyRevoked(stream_id)
         if text(outcome) == "busy":
@@ -141,6 +135,7 @@ class StreamStore:
         """
         request = transition_request(
             event,
+            prefix=self.keys.prefix,
             stream_id=stream_id,
             session_id=session_id,
             at=at or utc_now(),
@@ -149,7 +144,7 @@ class StreamStore:
             event_id=event_id,
             epoch=str(epoch),
         )
-        outcome, *rest = await self._apply(keys=self._script_keys(stream_id), args=[request])
+        outcome, *rest = await self._apply(keys=self.keys.of_stream(stream_id), args=[request])
         if text(outcome) == "stale":
             raise StaleSession(stream_id, session_id, epoch)
         if text(outcome) == "illegal":
@@ -175,21 +170,15 @@ class StreamStore:
             if stream.session_id is not None and stream.node_id == node_id and stream.state in SESSION_STATES
         ]
 
-    async def add_api_key(self, env: str, key: str) -> None:
+    async def add_api_key(self, env: str, key: str, label: str = "bootstrap") -> None:
         """Let an API key act for an environment. Only its SHA-256 is kept."""
-        await self.redis.set(self.keys.api_key(ids.key_hash(key)), env)
-
-    async def environment_of_api_key(self, key: str) -> str | None:
-        """The environment that an API key acts for; None for an unknown key."""
-        env = await self.redis.get(self.keys.api_key(ids.key_hash(key)))
-        return None if env is None else text(env)
+        added = await self.api_keys.add(env, key, label=label)
+        if added.revoked_at is not None:
+            log.warning("API key stays revoked", key_id=added.key_id, env=added.env)
 
     async def _read(self, stream_id: str) -> Stream | None:
         record = await self.redis.hgetall(self.keys.stream(stream_id))
         return read_record(record) if record else None
-
-    def _script_keys(self, stream_id: str) -> tuple[str, ...]:
-        return self.keys.stream(stream_id), self.keys.session(stream_id), self.keys.sessions, self.keys.events
 
     def _log_transition(
         self, stream_id: str, session_id: str, event: Event, old: str, new: State, reason: str | None = None

@@ -1,7 +1,6 @@
 -- One event of a running session. Follows transition.lua.
 -- Returns {'ok', from, to}, {'stale'} or {'illegal', state}.
 
-local ask = cjson.decode(ARGV[1])
 local stream = read_stream()
 if stream.session_id ~= ask.session_id or stream.epoch ~= ask.epoch then
   return {'stale'}
@@ -14,5 +13,5 @@ local row = ask.rows[stream.state]
 if not row then
   return {'illegal', stream.state}
 end
-write_transition(ask, stream.state, row, stream.session_id)
+write_transition(stream, row, stream.session_id)
 return {'ok', stream.state, row[1]}

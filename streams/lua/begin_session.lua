@@ -1,7 +1,6 @@
 -- A publisher was accepted: claim the stream for a new session. Follows transition.lua.
 -- Returns {'ok', from, stream hash as a flat list}, {'revoked'} or {'busy', state}.
 
-local ask = cjson.decode(ARGV[1])
 local stream = read_stream()
 if not stream.state or stream.key_hash ~= ask.key_hash then
   return {'revoked'}
@@ -19,5 +18,5 @@ redis.call('HSET', KEYS[1], 'session_id', ask.session_id, 'node_id', ask.node_id
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'session_id', ask.session_id, 'node_id', ask.node_id, 'epoch', epoch, 'begun_at', ask.at_s)
 redis.call('HSET', KEYS[3], ask.stream_id, ask.node_id)
-write_transition(ask, stream.state, row, ask.session_id)
+write_transition(stream, row, ask.session_id)
 return {'ok', stream.state, redis.call('HGETALL', KEYS[1])}

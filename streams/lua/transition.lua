@@ -1,16 +1,40 @@
--- Shared by the scripts below it: writes one row of the state table, hash and event together.
--- KEYS: stream hash, session hash, sessions hash, events stream. `ask` is ARGV[1] decoded.
+-- Shared by all scripts that change a stream, which follow below it: whatever changes appends one event.
+-- KEYS[1] is the stream's hash, KEYS[4] the stream of events; of a session KEYS[2] is its hash, KEYS[3] all sessions.
+-- The names of index and key strings are made here from `ask.prefix`: which ones are needed, the stream's hash says.
+
+local ask = cjson.decode(ARGV[1])
 
 local function read_stream()
-  local values = redis.call('HMGET', KEYS[1], 'state', 'session_id', 'epoch', 'key_hash', 'last_event_id')
-  return {state = values[1], session_id = values[2], epoch = values[3], key_hash = values[4], last_event_id = values[5]}
+  local names = {'state', 'session_id', 'epoch', 'key_hash', 'last_event_id', 'env', 'edge_id', 'position'}
+  local values = redis.call('HMGET', KEYS[1], unpack(names))
+  local stream = {}
+  for i, name in ipairs(names) do
+    stream[name] = values[i]
+  end
+  return stream
 end
 
-local function write_transition(ask, from, row, session_id)
-  local to, type = row[1], row[2]
+local function index_of(stream, state)
+  local all = ask.prefix .. 'env:' .. stream.env .. ':streams'
+  return state and all .. ':' .. state or all
+end
+
+local function append_event(stream, type, state, session_id, reason)
   local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-  redis.call('HSET', KEYS[1], 'state', to, 'reason', ask.reason, 'last_event_id', ask.event_id)
-  if to == 'live' and from ~= 'live' then
+  redis.call('HSET', KEYS[1], 'last_event_id', ask.event_id)
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ask.events_max, '*',
+    'id', ask.event_id, 'type', type, 'env', stream.env, 'streamId', ask.stream_id, 'edgeId', stream.edge_id,
+    'sessionId', session_id or '', 'state', state, 'at', ask.at_ms, 'seq', seq, 'reason', reason, 'data', ask.data)
+end
+
+local function write_transition(stream, row, session_id)
+  local to, type = row[1], row[2]
+  redis.call('HSET', KEYS[1], 'state', to, 'reason', ask.reason)
+  if to ~= stream.state then
+    redis.call('ZREM', index_of(stream, stream.state), ask.stream_id)
+    redis.call('ZADD', index_of(stream, to), stream.position, ask.stream_id)
+  end
+  if to == 'live' and stream.state ~= 'live' then
     redis.call('HSET', KEYS[1], 'started_at', ask.at_s)
   end
   if to == 'ended' or to == 'error' then
@@ -18,7 +42,5 @@ local function write_transition(ask, from, row, session_id)
     redis.call('DEL', KEYS[2])
     redis.call('HDEL', KEYS[3], ask.stream_id)
   end
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ask.events_max, '*',
-    'id', ask.event_id, 'type', type, 'streamId', ask.stream_id, 'edgeId', redis.call('HGET', KEYS[1], 'edge_id'),
-    'sessionId', session_id, 'state', to, 'at', ask.at_ms, 'seq', seq, 'reason', ask.reason, 'data', ask.data)
+  append_event(stream, type, to, session_id, ask.reason)
 end

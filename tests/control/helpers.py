@@ -10,13 +10,17 @@ from typing import Any
 from aiohttp import ClientSession, web
 
 from control.app import API_PREFIX, create_api
+from control.docs import setup_docs
+from control.groups import GROUPS
 from control.urls import PublicUrls
+from streams.api_keys import Rate
 from streams.store import StreamStore
 
 KEY_RED = "ak_red_0123456789"
 KEY_BLUE = "ak_blue_0123456789"
 URLS = PublicUrls(host="ingest.example", http_port=8080, rtmp_port=1935)
 RECONNECT_WINDOW_S = 45
+RATE = Rate(per_s=100_000.0, burst=100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,11 @@ class Api:
 
 
 @asynccontextmanager
-async def serve_api(store: StreamStore, urls: PublicUrls = URLS) -> AsyncIterator[Api]:
+async def serve_api(store: StreamStore, urls: PublicUrls = URLS, rate: Rate = RATE) -> AsyncIterator[Api]:
     """The API mounted as it is in the server."""
     root = web.Application()
-    root.add_subapp(API_PREFIX, create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S))
+    root.add_subapp(API_PREFIX, create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S, rate=rate))
+    setup_docs(root, GROUPS)
     runner = web.AppRunner(root)
     await runner.setup()
     try:

@@ -175,7 +175,15 @@ async def test_the_bound_holds_for_what_a_compressed_body_unpacks_to(api: Api) -
         ("limit=1&limit=2", "limit", ["twice"]),
         ("offset=-1", "offset", ["-1", "0"]),
         ("offset=2147483648", "offset", ["2147483648", "2147483647"]),
-        ("page=2", "page", ["known", "limit, offset"]),
+        ("page=2", "page", ["known", "limit, offset, state, cursor"]),
+        ("state=", "state", ["'idle'", "'live'"]),
+        ("state=LIVE", "state", ["LIVE"]),
+        ("state=live&state=idle", "state", ["twice"]),
+        ("cursor=", "cursor", ["pattern"]),
+        ("cursor=-1", "cursor", ["-1"]),
+        ("cursor=1e5", "cursor", ["1e5"]),
+        ("cursor=" + "9" * 17, "cursor", ["pattern"]),
+        ("cursor=%00", "cursor", ["pattern"]),
     ],
 )
 async def test_a_wrong_query_parameter_is_named(api: Api, query: str, field: str, says: list[str]) -> None:
@@ -203,7 +211,8 @@ async def test_an_unknown_path(api: Api, path: str, key: str | None) -> None:
     [
         ("PUT", "/v1/live-streams", "GET, HEAD, POST"),
         ("DELETE", "/v1/live-streams", "GET, HEAD, POST"),
-        ("POST", "/v1/live-streams/ls_00000000000000000000000000", "GET, HEAD"),
+        ("POST", "/v1/live-streams/ls_00000000000000000000000000", "DELETE, GET, HEAD, PATCH"),
+        ("GET", "/v1/live-streams/ls_00000000000000000000000000/end", "POST"),
     ],
 )
 async def test_a_method_that_is_not_allowed(api: Api, method: str, path: str, allowed: str) -> None:

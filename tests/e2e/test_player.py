@@ -33,7 +33,9 @@ async def test_the_player_page_shows_the_live_picture(node: Node) -> None:
     problems: list[str] = []
     async with open_page(f"{node.base_url}/player/{stream['edgeId']}") as page:
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if "Content Security" in message.text else None)
+        page.on(
+            "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
+        )
         await page.get_by_text("waiting for the stream").wait_for()
         async with demo(stream["ingest"]["rtmpFullUrl"]):
             clocks: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.events import StreamEvent, decode_event
 from streams.ids import key_hash, new_session_id
 from streams.model import Claim, Stream
-from streams.state import Event, State
+from streams.state import Event, EventType, State
 from streams.store import StreamStore
 
 ENV = "default"
@@ -55,6 +55,13 @@ def session_of(stream: Stream) -> str:
 
 
 async def events_of(store: StreamStore, stream: Stream) -> list[StreamEvent]:
+    """The events of a stream after the one of its creation."""
+    created, *later = await all_events_of(store, stream)
+    assert (created.type, created.seq) == (EventType.CREATED, 1)
+    return later
+
+
+async def all_events_of(store: StreamStore, stream: Stream) -> list[StreamEvent]:
     entries = await store.redis.xrange(store.keys.events) or []
     events = [decode_event(fields) for _, fields in entries if fields]
     return [event for event in events if event.stream_id == stream.stream_id]

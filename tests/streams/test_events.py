@@ -13,6 +13,7 @@ from streams.times import format_utc_ms, format_utc_s, parse_utc
 FIELDS = {
     b"id": b"ev_1",
     b"type": b"stream.ended",
+    b"env": b"red",
     b"streamId": b"ls_1",
     b"edgeId": b"lse_1",
     b"sessionId": b"se_1",
@@ -31,6 +32,7 @@ def test_decode(decoded: bool) -> None:
     assert event.state is State.ENDED
     assert event.at == datetime(2026, 3, 15, 10, 0, 0, 250_000, UTC)
     assert (event.id, event.stream_id, event.edge_id, event.session_id) == ("ev_1", "ls_1", "lse_1", "se_1")
+    assert event.env == "red"
     assert (event.seq, event.reason, event.data) == (7, "window_over", {"a": [1]})
 
 

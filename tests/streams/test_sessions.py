@@ -185,7 +185,7 @@ async def test_an_event_that_is_applied_again_under_its_id_happens_once(store: S
             )
             assert after is state
         assert (await events_of(store, stream))[-1].id == event_id
-    assert [event.seq for event in await events_of(store, stream)] == [1, 2, 3]
+    assert [event.seq for event in await events_of(store, stream)] == [2, 3, 4]
 
 
 async def test_a_restarted_node_finds_its_running_sessions(store: StreamStore) -> None:
@@ -244,7 +244,7 @@ def test_state_and_events_agree_after_any_history(server: RedisServer, history: 
                 expected.append(state)
         events = await events_of(store, stream)
         assert [event.state for event in events] == expected
-        assert [event.seq for event in events] == list(range(1, len(expected) + 1))
+        assert [event.seq for event in events] == list(range(2, len(expected) + 2))
         assert (await read(store, stream)).state is state
         await redis.aclose()
 

@@ -1,0 +1,41 @@
+"""`/openapi.json` and `/docs`, made once when the process starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from control.docs_page import docs_page
+from control.openapi import openapi_document
+from control.routing import Routes
+
+# The page runs no script and loads nothing from elsewhere.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_STYLE = Path(__file__).parent / "pages/docs.css"
+
+
+def setup_docs(root: web.Application, groups: Sequence[Routes]) -> None:
+    """Serve the document of `groups`, for machines and for people."""
+    document = openapi_document(groups)
+    anyone = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"}
+    root.router.add_get("/openapi.json", _fixed(json.dumps(document, indent=1), "application/json", anyone))
+    root.router.add_get("/docs", _fixed(docs_page(document), "text/html", PAGE_HEADERS))
+    root.router.add_get("/docs/docs.css", _fixed(_STYLE.read_text(), "text/css", PAGE_HEADERS))
+
+
+def _fixed(
+    text: str, content_type: str, headers: dict[str, str]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type=content_type, headers=headers)
+
+    return handler
