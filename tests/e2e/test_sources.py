@@ -51,6 +51,12 @@ SOURCES = [
     ),
     Source(name="odd size 641x361", clip={"size": "641x361", "video": ("-pix_fmt", "yuv444p")}),
     Source(name="smaller than the ladder", clip={"size": "320x180"}, sizes={"180p": (320, 180)}),
+    Source(
+        name="interlaced",
+        clip={**SMALL, "fps": "25", "gop_frames": 25, "video": ("-flags", "+ildct+ilme", "-x264-params", "tff=1")},
+        frame_rate=25,
+    ),
+    Source(name="anamorphic", clip={"size": "480x360", "filters": "setsar=4/3"}),
     Source(name="B-frames", clip={**SMALL, "video": B_FRAMES}),
     Source(
         name="AAC 44.1 kHz mono",

@@ -82,7 +82,7 @@ def test_cuts_fall_on_frames_and_parts_keep_to_the_part_target(
     assert starts_s[0] == 0
     durations_s = [later - earlier for earlier, later in itertools.pairwise(starts_s)]
     longest_s = max(durations_s)
-    assert longest_s <= plan.part_target_s
+    assert float(longest_s) <= plan.part_target_s
     for start_s, duration_s in zip(starts_s, durations_s, strict=False):
         assert (start_s * rate / step_ticks).denominator == 1
         assert duration_s >= Fraction(85, 100) * longest_s
