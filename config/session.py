@@ -27,6 +27,8 @@ class SessionSpec:
     segment_s: float
     part_s: float
     window_s: float
+    slate_image: str = ""
+    """Path of the picture that is shown while the encoder is away; empty: its last picture, dimmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

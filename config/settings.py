@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")
     window_s: float = Field(60.0, ge=12.0, le=86400.0, description="seconds of media that a live playlist lists")
+    slate_image: Path | None = Field(
+        None, description="picture shown while an encoder is away; default: its last picture, dimmed"
+    )
     ended_retention_s: float = Field(
         300.0, ge=0.0, le=86400.0, description="seconds that the media of an ended session stay fetchable"
     )

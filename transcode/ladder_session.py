@@ -40,7 +40,9 @@ class LadderSession:
         self._publication: Publication | None = None
         self._failed = False
         self._audio = AudioThread(self._on_error)
-        self._video = VideoThread(self._clock, self._build_ladder, self._audio.video_at, self._on_error)
+        self._video = VideoThread(
+            self._clock, self._build_ladder, self._audio.video_at, self._on_error, spec.slate_image
+        )
 
     def connected(self) -> None:
         self._source = Source(self._clock)
