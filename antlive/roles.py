@@ -86,7 +86,8 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
             await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix))
         if role in ("web", "origin"):
             _add_origin(app, settings)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        # A viewer who leaves frees its held request at once.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
