@@ -72,7 +72,8 @@ function startNative() {
 function onError(_, data) {
   if (!data.fatal) return undefined;
   facts.error = data.details;
-  if (data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR) return retry('waiting', 'waiting for the stream');
+  const early = [Hls.ErrorDetails.MANIFEST_LOAD_ERROR, Hls.ErrorDetails.LEVEL_EMPTY_ERROR];
+  if (early.includes(data.details)) return retry('waiting', 'waiting for the stream');
   // A decoder that fails again at once is not helped by the same cure: begin anew.
   if (data.type === Hls.ErrorTypes.MEDIA_ERROR && performance.now() - recoveredAt_ms > RECOVERY_INTERVAL_MS) {
     recoveredAt_ms = performance.now();

@@ -48,7 +48,7 @@ async def test_the_player_page_shows_the_live_picture(node: Node) -> None:
 
             await wait_until(seen_for_five_seconds, "five seconds of picture", 40, lambda: str(clocks))
             stats = await page.evaluate("window.antlivePlayer.stats()")
-    assert stats["playing"] and stats["error"] is None
+    assert stats["playing"] and stats["error"] is None, stats
     assert stats["rendition"] == "640x360"
     # What the page says of its latency is what the clock in its picture says.
     behind_s = (clocks[-1]["now_ms"] - clocks[-1]["clock_ms"]) / 1000

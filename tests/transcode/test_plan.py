@@ -91,6 +91,14 @@ def test_cuts_fall_on_frames_and_parts_keep_to_the_part_target(
     assert audio_frames * 1024 / 48000 <= plan.part_target_s
 
 
+@pytest.mark.parametrize("rate", STANDARD_RATES)
+@pytest.mark.parametrize("step_ticks", [1, 2])
+def test_a_session_begins_at_the_last_part_of_its_first_segment(rate: Fraction, step_ticks: int) -> None:
+    plan = plan_cuts(rate, 2.0, 0.333, step_ticks)
+    assert plan.lead_ticks / rate == plan.part_starts_s[-1]
+    assert plan.lead_ticks % step_ticks == 0
+
+
 @pytest.mark.parametrize(
     ("rate", "part_ticks"),
     [(Fraction(24), [8, 8, 8]), (Fraction(25), [9, 8, 8]), (Fraction(30), [10, 10, 10]), (Fraction(60), [20, 20, 20])],
