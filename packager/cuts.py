@@ -94,9 +94,11 @@ class SourceCuts:
             return Cut.NONE
         previous, (segment, part) = self._slot, self._slot
         end = sample.dts + sample.duration
+        # The first segment ends as soon as it can: some players show nothing before a whole segment is listed.
+        wanted = self._segment if segment else min(self._segment, self._part_target)
         if (
             self._segment_over
-            or (sample.keyframe and sample.dts - self._segment_start >= self._segment)
+            or (sample.keyframe and sample.dts - self._segment_start >= wanted)
             or end - self._segment_start > self._target_duration
         ):
             self._slot = (segment + 1, 0)

@@ -37,7 +37,7 @@ class LiveSession:
         """What the origin has rendered: version, text and gzipped text, by rendition and kind."""
         self._reader = JournalReader(directory / FILE_NAME)
         self._gone = False
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], Callable[[Presentation], bool]] = {}
 
     @property
     def held_requests(self) -> int:
@@ -50,7 +50,7 @@ class LiveSession:
         return self._reader.has_news()
 
     def refresh(self) -> None:
-        """Read what is new in the journal and wake the requests that wait. Raises `SessionGone`."""
+        """Read what is new in the journal and wake the requests that waited for it. Raises `SessionGone`."""
         try:
             anew, records = self._reader.poll()
         except FileNotFoundError:
@@ -67,22 +67,18 @@ class LiveSession:
 
         Raises `SessionGone` when the session is let go meanwhile.
         """
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
-        while not condition(self.presentation):
-            left_s = deadline_s - loop.time()
-            if left_s <= 0:
-                return False
-            future = loop.create_future()
-            self._waiting.add(future)
-            try:
-                await asyncio.wait_for(future, left_s)
-            except TimeoutError:
-                return False
-            finally:
-                self._waiting.discard(future)
-            if self._gone:
-                raise SessionGone(self.directory.name)
+        if condition(self.presentation):
+            return True
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[future] = condition
+        try:
+            await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            del self._waiting[future]
+        if self._gone:
+            raise SessionGone(self.directory.name)
         return True
 
     def let_go(self) -> None:
@@ -91,8 +87,9 @@ class LiveSession:
         self._wake()
 
     def _wake(self) -> None:
-        for future in self._waiting:
-            if not future.done():
+        # Each condition is asked here: to wake a task costs ten times as much, and most changes are to other renditions.
+        for future, condition in self._waiting.items():
+            if not future.done() and (self._gone or condition(self.presentation)):
                 future.set_result(None)
 
 

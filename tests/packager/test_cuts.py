@@ -140,9 +140,10 @@ def source_cuts() -> SourceCuts:
 def test_a_source_is_cut_at_its_first_keyframe_after_the_segment_length(gop_s: float, segment_s: float) -> None:
     segments = cut(source_cuts(), source(gop_s, 30))
     assert [msn for msn, _parts in segments] == list(range(len(segments)))
-    for _msn, parts in segments:
-        assert parts[0][0].keyframe
-        assert length_s(joined(parts), 90_000) == segment_s
+    assert all(parts[0][0].keyframe for _msn, parts in segments)
+    lengths_s = [length_s(joined(parts), 90_000) for _msn, parts in segments]
+    assert lengths_s[0] == gop_s, "the first segment ends at the first keyframe"
+    assert set(lengths_s[1:-1]) == {segment_s}
 
 
 def test_a_gop_longer_than_the_target_duration_is_cut_before_it() -> None:
