@@ -87,7 +87,7 @@ class LiveSession:
         self._wake()
 
     def _wake(self) -> None:
-        # Each condition is asked here: to wake a task costs ten times as much, and most changes are to other renditions.
+        # Each condition is asked here: to wake a task costs far more, and most changes are to other renditions.
         for future, condition in self._waiting.items():
             if not future.done() and (self._gone or condition(self.presentation)):
                 future.set_result(None)
