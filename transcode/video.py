@@ -103,7 +103,7 @@ class RungEncoder:
         codec.flags |= av.codec.context.Flags.global_header
         codec.color_primaries, codec.color_trc = like.color_primaries, like.color_trc
         codec.colorspace, codec.color_range = like.colorspace, like.color_range
-        codec.options = x264_options(rendition.bitrate_bps)
+        codec.options = x264_options(rendition.bitrate_bps, min(rendition.width_px, rendition.height_px))
         codec.open()
         self._codec = codec
 
