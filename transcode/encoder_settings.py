@@ -19,17 +19,19 @@ _X264_PARAMS = {
     "aq-strength": "0.3",
     "qcomp": "0.7",
     "deblock": "-1,-1",
-    "partitions": "p8x8,i8x8,i4x4",
+    "deadzone-inter": "15",
+    "deadzone-intra": "8",
+    "partitions": "i8x8,i4x4",
 }
-_BETTER_SUBPIXELS = {"subme": "2"}
-_BETTER_SUBPIXELS_FROM_PX = 720
+_SMALL_PARTITIONS = {"partitions": "p8x8,i8x8,i4x4"}
+_SMALL_PARTITIONS_FROM_PX = 720
 _MAXRATE_SHARE = 1.1
 _BUFFER_S = 1.0
 
 
 def x264_options(bitrate_bps: int, short_side_px: int) -> dict[str, str]:
     """libx264 options for a rung of this bitrate, which its BANDWIDTH may rely on."""
-    params = _X264_PARAMS | (_BETTER_SUBPIXELS if short_side_px >= _BETTER_SUBPIXELS_FROM_PX else {})
+    params = _X264_PARAMS | (_SMALL_PARTITIONS if short_side_px >= _SMALL_PARTITIONS_FROM_PX else {})
     return {
         "preset": "superfast",
         "g": "100000",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import natural_clip, synthetic_clip
-from tests.e2e.node import Node, pushing
+from tests.e2e.node import Node, pushing, wait_until
 from tests.e2e.viewer import Watched, watch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -117,6 +117,23 @@ async def test_source_plays(node: Node, clips: Path, source: Source) -> None:
         check_video(watched[name], size, source)
     check_audio(watched["audio"], source.silent)
     check_alignment(watched)
+
+
+async def test_passthrough_says_the_bitrate_that_its_source_has(node: Node, clips: Path) -> None:
+    video = ("-b:v", "600k", "-maxrate", "600k", "-bufsize", "600k", "-nal-hrd", "cbr")
+    path = synthetic_clip(clips / "cbr.flv", size="640x360", seconds=6, video=video)
+    stream = await node.create(quality="passthrough")
+    async with pushing(path, stream["ingest"]["rtmpFullUrl"]):
+        await node.wait_for_state(stream["streamId"], "live")
+        stated_bps: list[int] = []
+
+        async def stated() -> bool:
+            master = await node.playlist(stream["playback"]["hlsUrl"])
+            stated_bps.append(master.playlists[0].stream_info.average_bandwidth - 160_000)
+            return stated_bps[-1] != stated_bps[0]
+
+        await wait_until(stated, "a measured bitrate", 20, lambda: str(stated_bps[-1]))
+    assert stated_bps[-1] == pytest.approx(600_000, rel=0.15)
 
 
 async def test_natural_clip_plays_in_every_rendition_of_standard(node: Node) -> None:
