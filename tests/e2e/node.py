@@ -106,10 +106,12 @@ async def wait_until(
 
 
 @asynccontextmanager
-async def running_node(directory: Path, **environment: str) -> AsyncIterator[Node]:
-    """Start a node below `directory`, stop it with Ctrl-C's signal, and check that it left nothing behind."""
+async def running_node(directory: Path, **environment: str | None) -> AsyncIterator[Node]:
+    """Start a node below `directory`; stop it with Ctrl-C's signal at the end. A variable that is None is unset."""
     data_dir, media_dir = directory / "data", directory / "media"
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")}
+    variables: dict[str, str | None] = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")
+    }
     variables |= {
         "ANTLIVE_HTTP_PORT": "0",
         "ANTLIVE_RTMP_PORT": "0",
@@ -121,7 +123,8 @@ async def running_node(directory: Path, **environment: str) -> AsyncIterator[Nod
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "antlive", "serve",
-        env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        env={name: value for name, value in variables.items() if value is not None},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
     log_lines: list[str] = []
@@ -153,6 +156,7 @@ async def running_node(directory: Path, **environment: str) -> AsyncIterator[Nod
             raise
         finally:
             await logs
+    assert "Traceback" not in "\n".join(log_lines), "\n".join(log_lines)
 
 
 async def _read_welcome(stdout: asyncio.StreamReader) -> dict[str, str]:
