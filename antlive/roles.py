@@ -95,6 +95,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     # Imported here: each role loads only what it runs.
     from ingest.broadcasts import Broadcasts
     from ingest.rtmp.server import RtmpServer
+    from ingest.srt.directory import KeyDirectory
+    from ingest.srt.directory_follower import DirectoryFollower
+    from ingest.srt.server import SrtServer
     from ingest.workers import WorkerPool
 
     async with AsyncExitStack() as stack:
@@ -104,7 +107,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)
-        broadcasts = Broadcasts(store, workers, settings, LIMITS, NodeFiles(settings.data_dir).node_id())
+        node_id = NodeFiles(settings.data_dir).node_id()
+        broadcasts = Broadcasts(store, workers, settings, LIMITS, node_id)
         with _asking_redis():
             await broadcasts.recover()
         stack.push_async_callback(broadcasts.close)
@@ -112,15 +116,34 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         stack.push_async_callback(server.close)
         with _listening(settings, "RTMP_PORT", settings.rtmp_port):
             rtmp_port = await server.start(settings.bind, settings.rtmp_port)
-        yield {"rtmp_port": rtmp_port}
+        directory = KeyDirectory(node_id, broadcasts.delivering)
+        follower = DirectoryFollower(store, directory)
+        stack.push_async_callback(follower.close)
+        follower.start()
+        srt = SrtServer(broadcasts, directory, LIMITS)
+        stack.push_async_callback(srt.close)
+        with _listening(settings, "SRT_PORT", settings.srt_port):
+            srt_port = await srt.start(
+                settings.bind,
+                settings.srt_port,
+                latency_ms=settings.srt_latency_ms,
+                passphrase=settings.srt_passphrase,
+            )
+        yield {"rtmp_port": rtmp_port, "srt_port": srt_port}
 
 
 @asynccontextmanager
 async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         # Bound first: the URLs that the API hands out hold the actual port.
+        ipv6 = ":" in settings.bind
         with _listening(settings, "HTTP_PORT", settings.http_port):
-            listener = socket.create_server((settings.bind, settings.http_port), backlog=1024)
+            listener = socket.create_server(
+                (settings.bind, settings.http_port),
+                family=socket.AF_INET6 if ipv6 else socket.AF_INET,
+                backlog=1024,
+                dualstack_ipv6=ipv6,
+            )
         stack.callback(listener.close)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
@@ -145,7 +168,9 @@ async def _add_control(app: web.Application, settings: Settings, http_port: int,
     if settings.api_key is not None:
         with _asking_redis():
             await store.add_api_key("default", settings.api_key)
-    urls = PublicUrls(host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port)
+    urls = PublicUrls(
+        host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port, srt_port=settings.srt_port
+    )
     app.add_subapp(API_PREFIX, create_api(store, urls, reconnect_window_s=settings.reconnect_window_s))
 
 

@@ -118,14 +118,15 @@ class Supervisor:
         ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
         self._children.append(web)
         self._children.append(ingest)
-        rtmp_port = (await ingest.start_role())["rtmp_port"]
-        self._settle(web, "RTMP_PORT", rtmp_port)
-        self._settle(ingest, "RTMP_PORT", rtmp_port)
+        ports = await ingest.start_role()
+        for name in ("rtmp_port", "srt_port"):
+            self._settle(web, name.upper(), ports[name])
+            self._settle(ingest, name.upper(), ports[name])
         http_port = (await web.start_role())["http_port"]
         self._settle(web, "HTTP_PORT", http_port)
-        run = {"rtmp_port": rtmp_port, "http_port": http_port, "pid": os.getpid(), "temporary": str(self._temporary)}
+        run = {**ports, "http_port": http_port, "pid": os.getpid(), "temporary": str(self._temporary)}
         self._files.write_json(RUN_FILE, run)
-        print(self._welcome(stream, rtmp_port, http_port), flush=True)
+        print(self._welcome(stream, ports["rtmp_port"], ports["srt_port"], http_port), flush=True)
 
     async def _prepare(self) -> ReadyStream:
         client = open_redis(self._redis_url)
@@ -160,11 +161,12 @@ class Supervisor:
     def _api_key(self) -> str:
         return self._settings.api_key or self._files.api_key()
 
-    def _welcome(self, stream: ReadyStream, rtmp_port: int, http_port: int) -> str:
+    def _welcome(self, stream: ReadyStream, rtmp_port: int, srt_port: int, http_port: int) -> str:
         host = self._settings.public_host
         base = f"http://{host}:{http_port}"
         lines = [
             ("RTMP URL", f"rtmp://{host}:{rtmp_port}/live"),
+            ("SRT URL", f"srt://{host}:{srt_port}"),
             ("Stream key", stream.key),
             ("Player", f"{base}/player/{stream.edge_id}"),
             ("API", f"{base}/v1/live-streams"),

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 MAX_PACKET_BYTES = 64 * 1024
 
+Container = Literal["flv", "mpegts"]
+"""What the bytes on a media socket are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpec:
@@ -45,7 +48,7 @@ class Connect:
 
     session_id: str
     connection_id: str
-    container: Literal["flv"]
+    container: Container
     type: Literal["connect"] = "connect"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from config.limits import IngestLimits
-from config.session import Ended, Failed, Live, Note
+from config.session import Container, Ended, Failed, Live, Note
 from ingest.admission import Buffer, EncoderConnection, PublishRequest
 from ingest.handoff import WORKER_GONE, Handoff
 from ingest.transitions import Transitions
@@ -20,6 +20,9 @@ from streams.state import Event
 log = structlog.get_logger()
 
 _FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC}
+
+# What the protocol servers hand on, by `PublishRequest.protocol`.
+_CONTAINERS: dict[str, Container] = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts"}
 
 
 class ConnectedEncoder:
@@ -87,7 +90,7 @@ class Broadcast:
         if previous is not None:
             previous.connection.close("taken_over")
         self._connections += 1
-        sock = self.worker.connect(self.session_id, str(self._connections))
+        sock = self.worker.connect(self.session_id, str(self._connections), _CONTAINERS[request.protocol])
 
         def failed(reason: str) -> None:
             if reason == WORKER_GONE:

@@ -62,6 +62,11 @@ class Broadcasts:
                 raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another encoder is publishing this stream")
             return broadcast.attach(request)
 
+    def delivering(self, stream_id: str) -> bool:
+        """Whether an encoder publishes this stream on this node right now. May be called from any thread."""
+        broadcast = self._broadcasts.get(stream_id)
+        return broadcast is not None and not broadcast.over and broadcast.delivering
+
     async def recover(self) -> None:
         """End the sessions that a previous run of this node has left behind."""
         for left in await self._store.sessions_of_node(self._node_id):

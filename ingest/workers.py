@@ -20,6 +20,7 @@ import structlog
 from config.session import (
     MAX_PACKET_BYTES,
     Connect,
+    Container,
     End,
     Ended,
     Failed,
@@ -74,11 +75,11 @@ class Worker:
         self._reports[spec.session_id] = on_report
         self._send(Open(spec=spec))
 
-    def connect(self, session_id: str, connection_id: str) -> socket.socket:
-        """A media socket for a new encoder connection of the session; write FLV to it, close it at the end."""
+    def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
+        """A media socket for a new encoder connection; write a `container` to it, close it at the end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        message = Connect(session_id=session_id, connection_id=connection_id, container="flv")
+        message = Connect(session_id=session_id, connection_id=connection_id, container=container)
         try:
             socket.send_fds(self._control, [encode_message(message)], [theirs.fileno()])
         except OSError as error:

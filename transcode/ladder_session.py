@@ -9,7 +9,7 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ, LADDERS, VIDEO_PEAK_SHARE
-from config.session import Failed, Live, Note, SessionSpec
+from config.session import Container, Failed, Live, Note, SessionSpec
 from packager.cuts import PlannedCuts
 from packager.publication import Publication
 from packager.samples import VideoTrack
@@ -45,8 +45,8 @@ class LadderSession:
             self._clock, self._build_ladder, self._audio.video_at, self._on_error, spec.slate_image
         )
 
-    def connected(self) -> None:
-        self._source = Source(self._clock)
+    def connected(self, container: Container) -> None:
+        self._source = Source(self._clock, container)
         self._video.put(NewConnection())
 
     def feed(self, data: memoryview) -> None:

@@ -27,6 +27,7 @@ class Node:
     data_dir: Path
     media_dir: Path
     rtmp_url: str
+    srt_url: str
     ready_key: str
     api_url: str
     api_key: str
@@ -115,6 +116,7 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
     variables |= {
         "ANTLIVE_HTTP_PORT": "0",
         "ANTLIVE_RTMP_PORT": "0",
+        "ANTLIVE_SRT_PORT": "0",
         "ANTLIVE_BIND": "127.0.0.1",
         "ANTLIVE_PUBLIC_HOST": "127.0.0.1",
         "ANTLIVE_DATA_DIR": str(data_dir),
@@ -137,6 +139,7 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
                 data_dir=data_dir,
                 media_dir=media_dir,
                 rtmp_url=welcome["RTMP URL"],
+                srt_url=welcome["SRT URL"],
                 ready_key=welcome["Stream key"],
                 api_url=welcome["API"],
                 api_key=welcome["API key"],
@@ -176,11 +179,11 @@ async def _collect(stream: asyncio.StreamReader, lines: list[str]) -> None:
 
 @asynccontextmanager
 async def pushing(
-    source: Path, url: str, *options: str, loop: bool = True
+    source: Path, url: str, *options: str, loop: bool = True, container: str = "flv"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A real ffmpeg that pushes a file in real time; it is killed at the end."""
     looped = ("-stream_loop", "-1") if loop else ()
-    arguments = ["-v", "error", "-re", *looped, "-i", str(source), *(options or ("-c", "copy")), "-f", "flv", url]
+    arguments = ["-v", "error", "-re", *looped, "-i", str(source), *(options or ("-c", "copy")), "-f", container, url]
     process = await asyncio.create_subprocess_exec(
         FFMPEG, *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )

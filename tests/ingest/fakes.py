@@ -40,7 +40,7 @@ class FakeWorker:
         self.specs.append(spec)
         self.reports[spec.session_id] = on_report
 
-    def connect(self, session_id: str, connection_id: str) -> socket.socket:
+    def connect(self, session_id: str, connection_id: str, container: str) -> socket.socket:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         self.media.append(theirs)
@@ -128,7 +128,7 @@ class OneStreamNode:
         """An encoder's connection that was accepted. Raises `PublishRefused`."""
         connection = FakeConnection()
         request = PublishRequest(
-            key=key or self.key, protocol="test", remote_address="test:1", encoder="test", connection=connection
+            key=key or self.key, protocol="rtmp", remote_address="test:1", encoder="test", connection=connection
         )
         connection.sink = await self.broadcasts.publish(request)
         return connection

@@ -83,7 +83,7 @@ async def test_each_session_of_a_killed_worker_hears_of_it_once(pool: WorkerPool
     assert [line["exit_code"] for line in logs if line["event"] == "worker_died"] == [-signal.SIGKILL]
     pool.release(worker)
     pool.give_up(worker, "se_0")
-    worker.connect("se_0", "1").close()
+    worker.connect("se_0", "1", "flv").close()
     assert await pool.worker_for("passthrough") is not worker
 
 
@@ -91,7 +91,7 @@ async def test_a_worker_that_ended_leaves_no_open_file(pool: WorkerPool, tmp_pat
     async def one_session(number: int) -> None:
         worker = await pool.worker_for("standard")
         session = Session(worker, tmp_path, f"se_{number}")
-        worker.connect(session.session_id, "1").close()
+        worker.connect(session.session_id, "1", "flv").close()
         worker.end(session.session_id)
         assert await session.report() == Ended(session_id=session.session_id)
         pool.release(worker)
