@@ -72,11 +72,12 @@ class MediaReader:
         try:
             self._session.feed(memoryview(self._buffer)[:size_bytes])
         except UnsupportedCodec as error:
-            self.close()
+            # Said before the socket goes: ingest should learn the reason first, not a broken pipe.
             self._on_failure("unsupported_codec", str(error))
-        except BadMedia as error:
             self.close()
+        except BadMedia as error:
             self._on_failure("bad_media", str(error))
+            self.close()
         if self._session.congested and not self._closed:
             self._loop.remove_reader(self._sock)
             self._loop.call_later(_CONGESTION_PAUSE_S, self._resume)

@@ -53,6 +53,7 @@ async def refused_start(directory: Path, **environment: str) -> tuple[int | None
         "ANTLIVE_BIND": "127.0.0.1",
         "ANTLIVE_HTTP_PORT": "0",
         "ANTLIVE_RTMP_PORT": "0",
+        "ANTLIVE_SRT_PORT": "0",
         "ANTLIVE_DATA_DIR": str(directory / "data"),
         "ANTLIVE_LOG_LEVEL": "error",
         "TMPDIR": str(directory),
@@ -96,7 +97,7 @@ async def test_a_signal_stops_everything_while_a_stream_is_live(
 
 async def test_ctrl_c_during_the_start_stops_at_once(tmp_path: Path) -> None:
     variables = {**os.environ, "ANTLIVE_DATA_DIR": str(tmp_path / "data"), "TMPDIR": str(tmp_path)}
-    variables |= {"ANTLIVE_HTTP_PORT": "0", "ANTLIVE_RTMP_PORT": "0"}
+    variables |= {"ANTLIVE_HTTP_PORT": "0", "ANTLIVE_RTMP_PORT": "0", "ANTLIVE_SRT_PORT": "0"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "antlive", "serve", env=variables, stdout=asyncio.subprocess.DEVNULL
     )
