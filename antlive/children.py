@@ -58,7 +58,8 @@ class Child:
         finally:
             os.close(write_fd)
         try:
-            line = await asyncio.wait_for(_read_to_end(read_fd), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                line = await _read_to_end(read_fd)
         except TimeoutError:
             await self.stop()
             raise StartFailed(f"{self.name} was not ready within {timeout_s:g} s") from None
@@ -66,6 +67,8 @@ class Child:
             assert self.process is not None
             raise StartFailed(f"{self.name} ended with exit code {await self.process.wait()} before it was ready")
         ready: dict[str, Any] = json.loads(line)
+        if "error" in ready:
+            raise StartFailed(f"{self.name}: {ready['error']}")
         return ready
 
     async def stop(self) -> None:

@@ -11,6 +11,9 @@ from redis.exceptions import RedisError
 
 from antlive.children import Child, StartFailed
 
+LOG_FILE = "redis.log"
+"""In the directory of its data."""
+
 
 def redis_child(data_dir: Path, socket_path: Path) -> Child:
     """The child process. Raises `StartFailed` when no redis-server is installed."""
@@ -21,7 +24,9 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
     directory.mkdir(parents=True, exist_ok=True)
     command = [executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"]
     command += ["--dir", str(directory.resolve()), "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
-    return Child("redis", command, {"LC_ALL": "C"}, stop_s=2.0)
+    # What it has to say would only hide the welcome.
+    command += ["--logfile", LOG_FILE]
+    return Child("redis", command, {"LC_ALL": "C"}, stop_s=1.5)
 
 
 async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:

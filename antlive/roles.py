@@ -7,19 +7,21 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvloop
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from antlive.logs import configure_logs
 from antlive.node import NodeFiles
 from config.limits import LIMITS
-from config.settings import Settings
+from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.store import StreamStore
 
@@ -29,10 +31,24 @@ HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.j
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 
+class CannotStart(RuntimeError):
+    """A role did not come up. The message is one line for the person who started it."""
+
+
 def run_role(role: str, settings: Settings, ready_fd: int | None) -> int:
-    """Run a role until SIGTERM or SIGINT. Writes its actual ports to `ready_fd`, as JSON, once it is ready."""
+    """Run a role until SIGTERM or SIGINT. Writes its actual ports to `ready_fd`, as JSON, once it is ready.
+
+    Returns the exit code: 1 when the role did not come up. `ready_fd`, or else standard error, then says why.
+    """
     configure_logs(role, settings.log_format, settings.log_level)
-    uvloop.run(_run(role, settings, ready_fd))
+    try:
+        uvloop.run(_run(role, settings, ready_fd))
+    except CannotStart as error:
+        if ready_fd is None:
+            print(f"antlive {role}: {error}", file=sys.stderr)
+        else:
+            _tell(ready_fd, {"error": str(error)})
+        return 1
     return 0
 
 
@@ -45,9 +61,33 @@ async def _run(role: str, settings: Settings, ready_fd: int | None) -> None:
     async with start as ports:
         log.info("ready", **ports)
         if ready_fd is not None:
-            with os.fdopen(ready_fd, "w") as pipe:
-                pipe.write(json.dumps(ports) + "\n")
+            _tell(ready_fd, ports)
         await stop.wait()
+
+
+def _tell(ready_fd: int, message: dict[str, Any]) -> None:
+    with os.fdopen(ready_fd, "w") as pipe:
+        pipe.write(json.dumps(message) + "\n")
+
+
+@contextmanager
+def _listening(settings: Settings, name: str, port: int) -> Iterator[None]:
+    """Names the setting behind a port that can't be had."""
+    try:
+        yield
+    except OSError as error:
+        # asyncio repeats the address in its own text; the system's words are enough.
+        text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+        raise CannotStart(f"cannot listen on {settings.bind}:{port} ({ENV_PREFIX}{name}): {text}") from error
+
+
+@contextmanager
+def _asking_redis() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        # Not the error's text: it may quote the URL, and with it a password.
+        raise CannotStart(f"Redis does not answer ({ENV_PREFIX}REDIS_URL): {type(error).__name__}") from error
 
 
 @asynccontextmanager
@@ -56,6 +96,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     from ingest.broadcasts import Broadcasts
     from ingest.event_follower import EventFollower
     from ingest.rtmp.server import RtmpServer
+    from ingest.srt.directory import KeyDirectory
+    from ingest.srt.directory_follower import DirectoryFollower
+    from ingest.srt.server import SrtServer
     from ingest.workers import WorkerPool
 
     async with AsyncExitStack() as stack:
@@ -65,22 +108,46 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)
-        broadcasts = Broadcasts(store, workers, settings, LIMITS, NodeFiles(settings.data_dir).node_id())
-        await broadcasts.recover()
+        node_id = NodeFiles(settings.data_dir).node_id()
+        broadcasts = Broadcasts(store, workers, settings, LIMITS, node_id)
+        with _asking_redis():
+            await broadcasts.recover()
         stack.push_async_callback(broadcasts.close)
-        follower = EventFollower(store, broadcasts.stream_event)
-        await follower.start()
-        stack.push_async_callback(follower.close)
+        events = EventFollower(store, broadcasts.stream_event)
+        await events.start()
+        stack.push_async_callback(events.close)
         server = RtmpServer(broadcasts, LIMITS)
         stack.push_async_callback(server.close)
-        yield {"rtmp_port": await server.start(settings.bind, settings.rtmp_port)}
+        with _listening(settings, "RTMP_PORT", settings.rtmp_port):
+            rtmp_port = await server.start(settings.bind, settings.rtmp_port)
+        directory = KeyDirectory(node_id, broadcasts.delivering)
+        follower = DirectoryFollower(store, directory)
+        stack.push_async_callback(follower.close)
+        follower.start()
+        srt = SrtServer(broadcasts, directory, LIMITS)
+        stack.push_async_callback(srt.close)
+        with _listening(settings, "SRT_PORT", settings.srt_port):
+            srt_port = await srt.start(
+                settings.bind,
+                settings.srt_port,
+                latency_ms=settings.srt_latency_ms,
+                passphrase=settings.srt_passphrase,
+            )
+        yield {"rtmp_port": rtmp_port, "srt_port": srt_port}
 
 
 @asynccontextmanager
 async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         # Bound first: the URLs that the API hands out hold the actual port.
-        listener = socket.create_server((settings.bind, settings.http_port), backlog=1024)
+        ipv6 = ":" in settings.bind
+        with _listening(settings, "HTTP_PORT", settings.http_port):
+            listener = socket.create_server(
+                (settings.bind, settings.http_port),
+                family=socket.AF_INET6 if ipv6 else socket.AF_INET,
+                backlog=1024,
+                dualstack_ipv6=ipv6,
+            )
         stack.callback(listener.close)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
@@ -90,7 +157,8 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
             await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix))
         if role in ("web", "origin"):
             _add_origin(app, settings)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        # A viewer who leaves frees its held request at once.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
@@ -104,8 +172,11 @@ async def _add_control(app: web.Application, settings: Settings, http_port: int,
     from control.webhooks.policy import webhook_policy
 
     if settings.api_key is not None:
-        await store.add_api_key("default", settings.api_key)
-    urls = PublicUrls(host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port)
+        with _asking_redis():
+            await store.add_api_key("default", settings.api_key)
+    urls = PublicUrls(
+        host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port, srt_port=settings.srt_port
+    )
     setup_control(app, settings, store, urls)
     redis_url = settings.redis_url or DEFAULT_REDIS_URL
     add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))

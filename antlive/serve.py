@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 RUN_FILE = "serve.json"
 _RESTART_DELAY_S = 0.5
+_TEMPORARY_PREFIX = "antlive-"
 
 
 def serve(settings: Settings) -> int:
@@ -36,7 +38,8 @@ def serve(settings: Settings) -> int:
     except DataDirBusy as error:
         print(f"antlive: {error}", file=sys.stderr)
         return 1
-    temporary = Path(tempfile.mkdtemp(prefix="antlive-"))
+    _remove_leftovers(files)
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
     try:
         return asyncio.run(Supervisor(settings, files, temporary).run())
     finally:
@@ -47,12 +50,20 @@ def serve(settings: Settings) -> int:
         os.close(lock)
 
 
+def _remove_leftovers(files: NodeFiles) -> None:
+    """What a run that was killed could not remove itself."""
+    left = files.read_json(RUN_FILE)
+    if left is not None and (path := Path(str(left.get("temporary")))).name.startswith(_TEMPORARY_PREFIX):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 class Supervisor:
     """Starts the children in order, restarts one that dies, stops all in reverse order."""
 
     def __init__(self, settings: Settings, files: NodeFiles, temporary: Path) -> None:
         self._settings = settings
         self._files = files
+        self._temporary = temporary
         self._socket_path = temporary / "redis.sock"
         self._embedded = settings.redis_url is None
         self._redis_url = settings.redis_url or f"unix://{self._socket_path}"
@@ -66,10 +77,11 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
+        stop = asyncio.create_task(self._stop.wait())
         try:
-            await self._start()
-            watchers = [asyncio.create_task(self._watch(child)) for child in self._children]
-            await self._stop.wait()
+            if await self._started_before(stop):
+                watchers = [asyncio.create_task(self._watch(child)) for child in self._children]
+                await stop
         except StartFailed as error:
             print(f"antlive: {error}", file=sys.stderr)
             return 1
@@ -77,9 +89,22 @@ class Supervisor:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-            for child in reversed(self._children):
-                await child.stop()
+            stop.cancel()
+            # Redis goes last: the others write their last states to it.
+            await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
+            await asyncio.gather(*(child.stop() for child in self._children))
         return 0
+
+    async def _started_before(self, stop: asyncio.Task[Any]) -> bool:
+        """Start everything; a Ctrl-C that comes first need not wait for that."""
+        start = asyncio.create_task(self._start())
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not start.done():
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            return False
+        await start
+        return True
 
     async def _start(self) -> None:
         if self._embedded:
@@ -89,18 +114,25 @@ class Supervisor:
         await wait_for_redis(self._redis_url)
         stream = await self._prepare()
         # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
-        web = Child("web", role_command("web"), self._environment, stop_s=1.5)
+        web = Child("web", role_command("web"), self._environment, stop_s=3.0)
         ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
         self._children.append(web)
         self._children.append(ingest)
-        rtmp_port = (await ingest.start_role())["rtmp_port"]
-        self._settle(web, "RTMP_PORT", rtmp_port)
-        self._settle(ingest, "RTMP_PORT", rtmp_port)
+        ports = await ingest.start_role()
+        for name in ("rtmp_port", "srt_port"):
+            self._settle(web, name.upper(), ports[name])
+            self._settle(ingest, name.upper(), ports[name])
         http_port = (await web.start_role())["http_port"]
         self._settle(web, "HTTP_PORT", http_port)
-        running = {"rtmp_port": rtmp_port, "http_port": http_port, "redis_url": self._redis_url, "pid": os.getpid()}
-        self._files.write_json(RUN_FILE, running)
-        print(self._welcome(stream, rtmp_port, http_port), flush=True)
+        run = {
+            **ports,
+            "http_port": http_port,
+            "redis_url": self._redis_url,
+            "pid": os.getpid(),
+            "temporary": str(self._temporary),
+        }
+        self._files.write_json(RUN_FILE, run)
+        print(self._welcome(stream, ports["rtmp_port"], ports["srt_port"], http_port), flush=True)
 
     async def _prepare(self) -> ReadyStream:
         client = open_redis(self._redis_url)
@@ -135,11 +167,12 @@ class Supervisor:
     def _api_key(self) -> str:
         return self._settings.api_key or self._files.api_key()
 
-    def _welcome(self, stream: ReadyStream, rtmp_port: int, http_port: int) -> str:
+    def _welcome(self, stream: ReadyStream, rtmp_port: int, srt_port: int, http_port: int) -> str:
         host = self._settings.public_host
         base = f"http://{host}:{http_port}"
         lines = [
             ("RTMP URL", f"rtmp://{host}:{rtmp_port}/live"),
+            ("SRT URL", f"srt://{host}:{srt_port}"),
             ("Stream key", stream.key),
             ("Player", f"{base}/player/{stream.edge_id}"),
             ("API", f"{base}/v1/live-streams"),

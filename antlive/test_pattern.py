@@ -97,7 +97,7 @@ def read_clock(luma: Plane) -> int | None:
     height, width = luma.shape
     row = luma[height - height // STRIP_HEIGHT_SHARE // 2]
     cells = [int(row[int((cell + 0.5) * width / STRIP_CELLS)] > 125) for cell in range(STRIP_CELLS)]
-    if sum(cells[:-1]) & 1 != cells[-1]:
+    if sum(cells[:-1]) & 1 != cells[-1] or not any(cells):  # a black picture is no clock
         return None
     return int("".join(map(str, cells[:-1])), 2)
 

@@ -28,7 +28,7 @@ LADDERS: dict[str, tuple[Rung, ...]] = {
 AUDIO_BITRATE_BPS = 128_000
 AUDIO_SAMPLE_RATE_HZ = 48_000
 AUDIO_CHANNELS = 2
-VIDEO_PEAK_SHARE = 1.2
+VIDEO_PEAK_SHARE = 1.25
 """Peak over average bitrate of an encoded rendition: what the encoder's VBV allows, and the container."""
 GOP_S = 1.0
 """Seconds from one IDR frame to the next in every encoded rendition."""

@@ -26,6 +26,10 @@ class IngestLimits:
     refusal_grace_s: float = 0.5
     takeover_silence_s: float = 2.0
     no_usable_media_s: float = 15.0
+    srt_backlog: int = 64
+    srt_stream_id_bytes: int = 512
+    srt_handshakes_per_ip_per_s: float = 10.0
+    srt_peer_idle_s: float = 5.0
 
 
 LIMITS = IngestLimits()

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 MAX_PACKET_BYTES = 64 * 1024
 
+Container = Literal["flv", "mpegts"]
+"""What the bytes on a media socket are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpec:
@@ -27,6 +30,8 @@ class SessionSpec:
     segment_s: float
     part_s: float
     window_s: float
+    slate_image: str = ""
+    """Path of the picture that is shown while the encoder is away; empty: its last picture, dimmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class Connect:
 
     session_id: str
     connection_id: str
-    container: Literal["flv"]
+    container: Container
     type: Literal["connect"] = "connect"
 
 

@@ -16,6 +16,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
+_SECRETS = frozenset({"api_key", "srt_passphrase"})
 
 
 class SettingsError(ValueError):
@@ -29,6 +30,7 @@ class Settings(BaseSettings):
 
     http_port: Port = Field(8080, description="TCP port of the API, the console, the player page and LL-HLS")
     rtmp_port: Port = Field(1935, description="TCP port of RTMP ingest")
+    srt_port: Port = Field(9000, description="UDP port of SRT ingest")
     bind: str = Field("0.0.0.0", description="address that the listeners bind to")
     public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
     data_dir: Path = Field(Path("./data"), description="directory of what must survive a restart: embedded Redis, keys")
@@ -53,8 +55,22 @@ class Settings(BaseSettings):
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")
     window_s: float = Field(60.0, ge=12.0, le=86400.0, description="seconds of media that a live playlist lists")
+    slate_image: Path | None = Field(
+        None, description="picture shown while an encoder is away; default: its last picture, dimmed"
+    )
     ended_retention_s: float = Field(
         300.0, ge=0.0, le=86400.0, description="seconds that the media of an ended session stay fetchable"
+    )
+    srt_passphrase: str | None = Field(
+        None,
+        min_length=10,
+        max_length=79,
+        pattern="^[ -~]+$",
+        repr=False,
+        description="passphrase (AES) that every SRT encoder must use; default: no encryption",
+    )
+    srt_latency_ms: int = Field(
+        120, ge=20, le=8000, description="milliseconds that SRT has to repair losses; the encoder may ask for more"
     )
     log_format: str = Field("pretty", pattern="^(pretty|json)$", description="log lines: pretty or json")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
@@ -110,7 +126,7 @@ def load_settings() -> Settings:
 def _describe(item: object) -> str:
     assert isinstance(item, dict)
     name = ".".join(str(part) for part in item["loc"])
-    value = "<hidden>" if name == "api_key" else repr(item["input"])
+    value = "<hidden>" if name in _SECRETS else repr(item["input"])
     return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
 
 

@@ -54,7 +54,7 @@ class MediaSink(Protocol):
     stream_id: str
 
     def write(self, buffers: Sequence[Buffer]) -> None:
-        """Hand on one whole FLV tag. Never blocks; views may be reused after the call.
+        """Hand on one whole FLV tag, or whole MPEG-TS packets. Never blocks; views may be reused after the call.
 
         A reader that is too slow ends the connection: the sink calls `EncoderConnection.close("overflow")`.
         """

@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from config.limits import IngestLimits
-from config.session import Ended, Failed, Live, Note
+from config.session import Container, Ended, Failed, Live, Note
 from ingest.admission import Buffer, EncoderConnection, PublishRequest
-from ingest.handoff import Handoff
+from ingest.handoff import WORKER_GONE, Handoff
 from ingest.transitions import Transitions
-from ingest.workers import Report, Worker
+from ingest.workers import WORKER_DIED, Report, Worker
 from streams.model import Stream
 from streams.state import Event
 
 log = structlog.get_logger()
 
-_FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC, "bad_media": Event.PIPELINE_FAILED}
+_FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC}
+
+# What the protocol servers hand on, by `PublishRequest.protocol`.
+_CONTAINERS: dict[str, Container] = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts"}
 
 
 class ConnectedEncoder:
@@ -67,7 +70,7 @@ class Broadcast:
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self.finished = asyncio.Event()
-        """Set when the worker has written the session's last byte."""
+        """Set when the worker has written the session's last byte, or is dead."""
         self._log = log.bind(stream_id=stream.stream_id, session_id=session_id)
 
     @property
@@ -87,8 +90,15 @@ class Broadcast:
         if previous is not None:
             previous.connection.close("taken_over")
         self._connections += 1
-        sock = self.worker.connect(self.session_id, str(self._connections))
-        handoff = Handoff(sock, self._limits.handoff_bytes, request.connection.close)
+        sock = self.worker.connect(self.session_id, str(self._connections), _CONTAINERS[request.protocol])
+
+        def failed(reason: str) -> None:
+            if reason == WORKER_GONE:
+                # A worker that gives up says why before it closes; that reason is the better one.
+                self.worker.read_reports()
+            request.connection.close(reason)
+
+        handoff = Handoff(sock, self._limits.handoff_bytes, failed)
         encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff)
         if self._connections > 1 and previous is None:
             self._transitions.submit(Event.ENCODER_BACK)
@@ -128,9 +138,13 @@ class Broadcast:
                     self._arm(None, None)
                 self._transitions.submit(Event.RENDITIONS_READY)
         elif isinstance(report, Failed):
-            self._log.warning("session_failed", code=report.code, message=report.message)
-            self._finish(_FAILURE_EVENTS.get(report.code, Event.PIPELINE_FAILED), report.code)
-            self.finished.set()
+            if not self._over:
+                self._log.warning("session_failed", code=report.code, message=report.message)
+                # A session that is live can fail in one way only; the reason tells them apart.
+                event = None if self._live else _FAILURE_EVENTS.get(report.code)
+                self._finish(event or Event.PIPELINE_FAILED, report.code)
+            if report.code == WORKER_DIED:
+                self.finished.set()
         elif isinstance(report, Ended):
             self.finished.set()
         elif isinstance(report, Note):

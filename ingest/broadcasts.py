@@ -27,6 +27,10 @@ log = structlog.get_logger()
 
 _SETTLE_S = 5.0
 _SESSION_OVER = frozenset({EventType.ENDED, EventType.ERROR, EventType.KEY_ROTATED, EventType.DELETED})
+_END_S = 10.0
+_CLOSE_S = 1.0
+_EDGE_DIRS = "lse_*"
+_CURRENT = "current"
 
 
 class Broadcasts:
@@ -63,6 +67,11 @@ class Broadcasts:
                 raise PublishRefused(Refusal.TRY_AGAIN, "the session was ended while it began")
             return broadcast.attach(request)
 
+    def delivering(self, stream_id: str) -> bool:
+        """Whether an encoder publishes this stream on this node right now. May be called from any thread."""
+        broadcast = self._broadcasts.get(stream_id)
+        return broadcast is not None and not broadcast.over and broadcast.delivering
+
     def stream_event(self, event: StreamEvent) -> None:
         """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
         if event.type not in _SESSION_OVER:
@@ -78,15 +87,23 @@ class Broadcasts:
         """End the sessions that a previous run of this node has left behind."""
         for left in await self._store.sessions_of_node(self._node_id):
             await self._abandon(left, "node_restarted")
-        await asyncio.to_thread(_remove, self._media_dir)
+        # Only what is ours: the setting may name a directory that holds other things, too.
+        for directory in self._media_dir.glob(_EDGE_DIRS):
+            await asyncio.to_thread(_remove, directory)
 
     async def close(self) -> None:
-        """End every session and wait until its last byte is written and its state is in Redis."""
+        """End every session. Its last byte is written and its state in Redis then, if that is a matter of a moment."""
         broadcasts = list(self._broadcasts.values())
         for broadcast in broadcasts:
             broadcast.end("node_stopped")
-        await asyncio.gather(*(broadcast.finished.wait() for broadcast in broadcasts))
-        await asyncio.gather(*(transitions.close() for transitions in self._transitions.values()))
+        last_bytes = [broadcast.finished.wait() for broadcast in broadcasts]
+        last_states = [transitions.close() for transitions in self._transitions.values()]
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.gather(*last_bytes, *last_states)
+        except TimeoutError:
+            # What is missing in Redis is made good by `recover` at the next start.
+            log.warning("sessions_cut", sessions=len(broadcasts), after_s=_CLOSE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -119,7 +136,7 @@ class Broadcasts:
         transitions = Transitions(self._store, stream.stream_id, session_id, claim.epoch)
         try:
             worker = await self._workers.worker_for(claim.stream.quality)
-        except OSError as error:
+        except (OSError, EOFError) as error:
             log.error("worker_not_started", stream_id=stream.stream_id, error=str(error))
             transitions.submit(Event.PIPELINE_FAILED, reason="worker_not_started")
             await transitions.close()
@@ -185,6 +202,7 @@ class Broadcasts:
             segment_s=self._settings.segment_s,
             part_s=self._settings.part_s,
             window_s=self._settings.window_s,
+            slate_image=str(self._settings.slate_image or ""),
         )
 
     def _over(self, broadcast: Broadcast) -> None:
@@ -193,18 +211,33 @@ class Broadcasts:
         task.add_done_callback(self._tasks.discard)
 
     async def _clean_up(self, broadcast: Broadcast) -> None:
-        await broadcast.finished.wait()
-        self._workers.release(broadcast.worker)
-        if self._broadcasts.get(broadcast.stream.stream_id) is broadcast:
-            del self._broadcasts[broadcast.stream.stream_id]
-        transitions = self._transitions.pop(broadcast.session_id, None)
-        if transitions is not None:
-            await transitions.close()
+        stream_id = broadcast.stream.stream_id
+        try:
+            # Not `wait_for`: Python 3.11's may swallow a cancellation.
+            async with asyncio.timeout(_END_S):
+                await broadcast.finished.wait()
+            self._workers.release(broadcast.worker)
+        except TimeoutError:
+            log.error("session_not_ended", stream_id=stream_id, session_id=broadcast.session_id, after_s=_END_S)
+            self._workers.give_up(broadcast.worker, broadcast.session_id)
+        await self._transitions[broadcast.session_id].close()
+        del self._transitions[broadcast.session_id]
+        if self._broadcasts.get(stream_id) is broadcast:
+            del self._broadcasts[stream_id]
         await asyncio.sleep(self._settings.ended_retention_s)
-        directory = self._media_dir / broadcast.stream.edge_id / broadcast.session_id
-        await asyncio.to_thread(_remove, directory)
+        edge_dir = self._media_dir / broadcast.stream.edge_id
+        await asyncio.to_thread(_remove, edge_dir / broadcast.session_id)
+        if stream_id not in self._broadcasts:
+            # Without a thread, so that no session can begin in between.
+            _remove_empty(edge_dir)
 
 
 def _remove(directory: Path) -> None:
     if directory.is_dir():
         shutil.rmtree(directory)
+
+
+def _remove_empty(edge_dir: Path) -> None:
+    """Remove the directory of an edge id that has no session's media left."""
+    if edge_dir.is_dir() and all(path.name.endswith(_CURRENT) for path in edge_dir.iterdir()):
+        shutil.rmtree(edge_dir)

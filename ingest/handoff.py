@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 
 from ingest.admission import Buffer
 
+OVERFLOW = "overflow"
+WORKER_GONE = "worker_gone"
+
 
 class Handoff:
     """The write end of one connection's media socket.
 
     What the socket doesn't take at once is copied and kept, up to `limit_bytes`. A reader too slow for that ends the
-    connection: `on_failure("overflow")`; a reader that is gone: `on_failure("worker_gone")`. Either is called once.
+    connection: `on_failure(OVERFLOW)`; a reader that is gone: `on_failure(WORKER_GONE)`. Either is called once.
     """
 
     def __init__(self, sock: socket.socket, limit_bytes: int, on_failure: Callable[[str], None]) -> None:
@@ -39,7 +42,7 @@ class Handoff:
             except BlockingIOError:
                 pass
             except OSError:
-                self._fail("worker_gone")
+                self._fail(WORKER_GONE)
                 return
         self.bytes_written += sent
         for buffer in buffers:
@@ -54,7 +57,7 @@ class Handoff:
             self._pending.append(memoryview(rest))
             self._pending_bytes += len(rest)
         if self._pending_bytes > self._limit_bytes:
-            self._fail("overflow")
+            self._fail(OVERFLOW)
 
     def close(self) -> None:
         """No more media: the reader gets what is pending, then the end of file. Idempotent."""
@@ -75,7 +78,7 @@ class Handoff:
         except BlockingIOError:
             return
         except OSError:
-            self._fail("worker_gone")
+            self._fail(WORKER_GONE)
             return
         asyncio.get_running_loop().remove_writer(self._sock)
         if self._closing:

@@ -51,7 +51,9 @@ class Transitions:
         await self._queue.join()
 
     async def close(self) -> None:
-        """Apply what is queued, then stop."""
+        """Apply what is queued, then stop. Idempotent."""
+        if self._task.done():
+            return
         self._queue.put_nowait(None)
         await self._task
 
@@ -59,6 +61,7 @@ class Transitions:
         while (item := await self._queue.get()) is not None:
             await self._apply(item)
             self._queue.task_done()
+        self._queue.task_done()
 
     async def _apply(self, item: _Item) -> None:
         retry_s = _RETRY_S

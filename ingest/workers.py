@@ -20,6 +20,7 @@ import structlog
 from config.session import (
     MAX_PACKET_BYTES,
     Connect,
+    Container,
     End,
     Ended,
     Failed,
@@ -37,6 +38,9 @@ log = structlog.get_logger()
 Report = Live | Failed | Ended | Note
 OnReport = Callable[[Report], None]
 
+WORKER_DIED = "worker_died"
+"""The code of the `Failed` that stands for a worker's death. Every other `Failed` is followed by an `Ended`."""
+
 _WORKER_MODULE = "transcode.worker"
 _SEND_BUFFER_BYTES = 1024 * 1024
 
@@ -50,13 +54,15 @@ class Worker:
     """One worker process and the sessions it hosts."""
 
     def __init__(self, process: ForkServerProcess, control: socket.socket, on_exit: Callable[[Worker], None]) -> None:
-        self.process = process
+        self.pid = process.pid
+        self.exited = asyncio.Event()
+        self._process = process
         self._control = control
         self._on_exit = on_exit
         self._reports: dict[str, OnReport] = {}
         self._loop = asyncio.get_running_loop()
         control.setblocking(False)
-        self._loop.add_reader(control, self._readable)
+        self._loop.add_reader(control, self.read_reports)
         self._gone = False
 
     @property
@@ -69,15 +75,15 @@ class Worker:
         self._reports[spec.session_id] = on_report
         self._send(Open(spec=spec))
 
-    def connect(self, session_id: str, connection_id: str) -> socket.socket:
-        """A media socket for a new encoder connection of the session; write FLV to it, close it at the end."""
+    def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
+        """A media socket for a new encoder connection; write a `container` to it, close it at the end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        message = Connect(session_id=session_id, connection_id=connection_id, container="flv")
+        message = Connect(session_id=session_id, connection_id=connection_id, container=container)
         try:
             socket.send_fds(self._control, [encode_message(message)], [theirs.fileno()])
         except OSError as error:
-            log.warning("worker_unreachable", pid=self.process.pid, error=str(error))
+            log.warning("worker_unreachable", pid=self.pid, error=str(error))
         finally:
             theirs.close()
         return ours
@@ -86,32 +92,55 @@ class Worker:
         """End the session; `Ended` comes when its last byte is written."""
         self._send(End(session_id=session_id))
 
+    def forget(self, session_id: str) -> None:
+        """The session is none of ours any more, whatever the worker thinks."""
+        self._reports.pop(session_id, None)
+
+    def stop(self) -> None:
+        """Ask the process to end, if it is still there."""
+        if not self._gone:
+            self._process.terminate()
+
     def kill(self) -> None:
-        """End the process now."""
-        self.process.kill()
+        """End the process now, if it is still there."""
+        if not self._gone:
+            self._process.kill()
+
+    async def reap(self) -> int | None:
+        """Wait for the end of the process and free what the system keeps of it. Returns its exit code."""
+        await asyncio.to_thread(self._process.join)
+        code = self._process.exitcode
+        self._process.close()
+        self.exited.set()
+        return code
+
+    def read_reports(self) -> None:
+        """Take in all that the worker has said so far."""
+        while not self._gone:
+            try:
+                packet = self._control.recv(MAX_PACKET_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = b""
+            if packet:
+                self._on_packet(packet)
+            else:
+                self._lost()
 
     def _send(self, message: Message) -> None:
         try:
             self._control.send(encode_message(message))
         except OSError as error:
             # A dead worker is noticed by its control socket's end of file.
-            log.warning("worker_unreachable", pid=self.process.pid, error=str(error))
+            log.warning("worker_unreachable", pid=self.pid, error=str(error))
 
-    def _readable(self) -> None:
-        try:
-            packet = self._control.recv(MAX_PACKET_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet = b""
-        if not packet:
-            self._lost()
-            return
+    def _on_packet(self, packet: bytes) -> None:
         message = decode_message(packet)
         if isinstance(message, Open | Connect | End):
             raise ValueError(f"a worker sent {message.type!r}")
         on_report = self._reports.get(message.session_id)
-        if isinstance(message, Ended | Failed):
+        if isinstance(message, Ended):
             self._reports.pop(message.session_id, None)
         if on_report is not None:
             on_report(message)
@@ -124,8 +153,8 @@ class Worker:
         self._control.close()
         reports, self._reports = self._reports, {}
         for session_id, on_report in reports.items():
-            message = f"the session worker (pid {self.process.pid}) died"
-            on_report(Failed(session_id=session_id, code="worker_died", message=message))
+            message = f"the session worker (pid {self.pid}) died"
+            on_report(Failed(session_id=session_id, code=WORKER_DIED, message=message))
         self._on_exit(self)
 
 
@@ -156,17 +185,27 @@ class WorkerPool:
         if worker.session_count == 0:
             if worker is self._shared:
                 self._shared = None
-            worker.process.terminate()
+            worker.stop()
 
-    async def close(self, timeout_s: float = 2.0) -> None:
+    def give_up(self, worker: Worker, session_id: str) -> None:
+        """The worker did not end this session in its time: it is killed once no other session needs it."""
+        worker.forget(session_id)
+        if worker.session_count == 0:
+            worker.kill()
+
+    async def close(self, timeout_s: float = 1.0) -> None:
         """End all workers; those that don't go within `timeout_s` are killed."""
         workers = list(self._workers)
         for worker in workers:
-            worker.process.terminate()
-        await asyncio.gather(*(asyncio.to_thread(worker.process.join, timeout_s) for worker in workers))
-        for worker in workers:
-            if worker.process.exitcode is None:
+            worker.stop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(worker.exited.wait() for worker in workers))
+        except TimeoutError:
+            for worker in workers:
                 worker.kill()
+            # The server process, which ends next, is the one that learns their exit codes.
+            await asyncio.gather(*(worker.exited.wait() for worker in workers))
         stop = getattr(multiprocessing.forkserver._forkserver, "_stop", None)
         if stop is not None:
             await asyncio.to_thread(stop)
@@ -188,8 +227,7 @@ class WorkerPool:
         task.add_done_callback(self._reaping.discard)
 
     async def _reap(self, worker: Worker) -> None:
-        await asyncio.to_thread(worker.process.join)
+        code = await worker.reap()
         self._workers.discard(worker)
-        code = worker.process.exitcode
         if code not in (0, -signal.SIGTERM):
-            log.error("worker_died", pid=worker.process.pid, exit_code=code)
+            log.error("worker_died", pid=worker.pid, exit_code=code)

@@ -64,7 +64,7 @@ def _full_box(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
 
 def _trak(track: Track) -> bytes:
     video = isinstance(track, VideoTrack)
-    width_px, height_px = (track.width_px, track.height_px) if isinstance(track, VideoTrack) else (0, 0)
+    width_px, height_px = (track.display_width_px, track.height_px) if isinstance(track, VideoTrack) else (0, 0)
     volume = 0 if video else 0x100
     tkhd = struct.pack(">IIIII8xhhHH", 0, 0, _TRACK_ID, 0, 0, 0, 0, volume, 0)
     tkhd += _IDENTITY_MATRIX + struct.pack(">II", width_px << 16, height_px << 16)
@@ -83,8 +83,13 @@ def _trak(track: Track) -> bytes:
 def _sample_entry(track: Track) -> bytes:
     if isinstance(track, VideoTrack):
         entry = struct.pack(">6xH16xHHIIIH32xHh", 1, track.width_px, track.height_px, 0x480000, 0x480000, 0, 1, 24, -1)
-        return _box(b"avc1", entry + _box(b"avcC", track.decoder_config))
-    entry = struct.pack(">6xH8xHHHHI", 1, track.channels, 16, 0, 0, (track.sample_rate_hz & 0xFFFF) << 16)
+        entry += _box(b"avcC", track.decoder_config)
+        if track.sample_aspect_ratio != 1:
+            entry += _box(b"pasp", struct.pack(">II", *track.sample_aspect_ratio.as_integer_ratio()))
+        return _box(b"avc1", entry)
+    # 16.16 holds no rate from 65536 Hz on; the decoder configuration tells it.
+    sample_rate_hz = track.sample_rate_hz if track.sample_rate_hz <= 0xFFFF else 0
+    entry = struct.pack(">6xH8xHHHHI", 1, track.channels, 16, 0, 0, sample_rate_hz << 16)
     return _box(b"mp4a", entry + _full_box(b"esds", 0, 0, _es_descriptor(track)))
 
 

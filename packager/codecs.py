@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from packager.bits import BitReader, OutOfBits
 from packager.samples import AudioTrack, VideoTrack
@@ -10,7 +11,12 @@ from packager.samples import AudioTrack, VideoTrack
 AAC_SAMPLE_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
 _HIGH_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
+_ASPECT_RATIOS = {
+    2: (12, 11), 3: (10, 11), 4: (16, 11), 5: (40, 33), 6: (24, 11), 7: (20, 11), 8: (32, 11), 9: (80, 33),
+    10: (18, 11), 11: (15, 11), 12: (64, 33), 13: (160, 99), 14: (4, 3), 15: (3, 2), 16: (2, 1),
+}  # fmt: skip
 _MAX_SIZE_PX = 16384
+_MAX_SPS_BYTES = 4096
 
 
 class CodecError(ValueError):
@@ -26,6 +32,7 @@ class AvcConfig:
     level: int
     width_px: int
     height_px: int
+    sample_aspect_ratio: Fraction
     frame_rate: float | None
 
 
@@ -58,8 +65,10 @@ def parse_avc_config(record: bytes) -> AvcConfig:
     sps = record[8 : 8 + size_bytes]
     if len(sps) < size_bytes or len(sps) < 4:
         raise CodecError(f"the SPS has {len(sps)} bytes; the record announces {size_bytes}")
+    if size_bytes > _MAX_SPS_BYTES:
+        raise CodecError(f"an SPS of {size_bytes} bytes exceeds {_MAX_SPS_BYTES}")
     try:
-        width_px, height_px, frame_rate = _parse_sps(sps)
+        width_px, height_px, sample_aspect_ratio, frame_rate = _parse_sps(sps)
     except OutOfBits as error:
         raise CodecError(f"the SPS is cut short: {error}") from error
     if not (0 < width_px <= _MAX_SIZE_PX and 0 < height_px <= _MAX_SIZE_PX):
@@ -70,6 +79,7 @@ def parse_avc_config(record: bytes) -> AvcConfig:
         level=record[3],
         width_px=width_px,
         height_px=height_px,
+        sample_aspect_ratio=sample_aspect_ratio,
         frame_rate=frame_rate,
     )
 
@@ -97,8 +107,10 @@ def _at(table: tuple[int, ...], index: int, what: str) -> int:
     return table[index]
 
 
-def _parse_sps(sps: bytes) -> tuple[int, int, float | None]:
-    """Cropped width and height, and the frame rate if there is VUI timing (ITU-T H.264, 7.3.2.1.1 and E.1.1)."""
+def _parse_sps(sps: bytes) -> tuple[int, int, Fraction, float | None]:
+    """Cropped width and height, the sample aspect ratio, and the frame rate if there is VUI timing (ITU-T H.264,
+    7.3.2.1.1 and E.1.1).
+    """
     # Emulation prevention (7.4.1): 00 00 03 stands for 00 00.
     reader = BitReader(sps[1:].replace(b"\x00\x00\x03", b"\x00\x00"))
     profile = reader.bits(8)
@@ -140,7 +152,9 @@ def _parse_sps(sps: bytes) -> tuple[int, int, float | None]:
     crop_y = (2 if chroma == 1 and not separate_planes else 1) * field_factor
     width_px = width_mbs * 16 - (crop[0] + crop[1]) * crop_x
     height_px = height_units * 16 * field_factor - (crop[2] + crop[3]) * crop_y
-    return width_px, height_px, _vui_frame_rate(reader) if reader.flag() else None
+    if not reader.flag():
+        return width_px, height_px, Fraction(1), None
+    return width_px, height_px, _vui_aspect_ratio(reader), _vui_frame_rate(reader)
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -151,9 +165,16 @@ def _skip_scaling_list(reader: BitReader, size: int) -> None:
         last = following or last
 
 
+def _vui_aspect_ratio(reader: BitReader) -> Fraction:
+    """The sample aspect ratio; 1 where it is absent, reserved or without meaning (E.2.1)."""
+    if not reader.flag():
+        return Fraction(1)
+    index = reader.bits(8)
+    width, height = (reader.bits(16), reader.bits(16)) if index == 255 else _ASPECT_RATIOS.get(index, (1, 1))
+    return Fraction(width, height) if width and height else Fraction(1)
+
+
 def _vui_frame_rate(reader: BitReader) -> float | None:
-    if reader.flag() and reader.bits(8) == 255:
-        reader.bits(32)
     if reader.flag():
         reader.flag()
     if reader.flag():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
@@ -21,14 +22,19 @@ class Cut(Enum):
     SEGMENT = "segment"
 
 
+Slot = tuple[int, int]
+"""A segment's number and the index of a part in it."""
+
+
 class CutPolicy(Protocol):
     """Asked before each sample of one rendition, in decode order."""
 
     def before(self, sample: Sample) -> Cut:
         """What the samples so far form once this one is to come."""
 
-    def media_sequence(self, sample: Sample) -> int | None:
-        """The media sequence number that this sample's segment must have; None where segments just count up."""
+    @property
+    def media_sequence(self) -> int:
+        """The media sequence number of the segment to which the sample belongs that `before` saw last."""
 
 
 class PlannedCuts:
@@ -42,29 +48,25 @@ class PlannedCuts:
     ) -> None:
         if not part_starts_s or part_starts_s[0] != 0 or part_starts_s[-1] >= segment_s:
             raise ValueError(f"part starts must run from 0 to below the segment's {segment_s} s")
-        # Whole ticks: the first sample at or after a boundary opens the next slot.
-        self._starts = [-int(-start_s * timescale_hz // 1) for start_s in part_starts_s]
+        self._starts = [start_s * timescale_hz for start_s in part_starts_s]
         self._segment = segment_s * timescale_hz
         self._origin = origin_s * timescale_hz
-        self._slot: tuple[int, int] | None = None
+        self._slot: Slot | None = None
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
-        slot, previous = self._slot_of(sample), self._slot
-        self._slot = slot
-        if previous is None or slot == previous:
-            return Cut.NONE
-        return Cut.PART if slot[0] == previous[0] else Cut.SEGMENT
+        previous, self._slot = self._slot, self._slot_of(sample)
+        return _between(previous or self._slot, self._slot)
 
-    def media_sequence(self, sample: Sample) -> int | None:
-        """See `CutPolicy.media_sequence`."""
-        return self._slot_of(sample)[0]
+    @property
+    def media_sequence(self) -> int:
+        """See `CutPolicy.media_sequence`. Goes by time: lost samples do not shift what follows."""
+        return self._slot[0] if self._slot else 0
 
-    def _slot_of(self, sample: Sample) -> tuple[int, int]:
+    def _slot_of(self, sample: Sample) -> Slot:
         position = max(Fraction(0), sample.dts - self._origin)
         number = int(position // self._segment)
-        within = position - number * self._segment
-        return number, bisect_right(self._starts, within) - 1
+        return number, bisect_right(self._starts, position - number * self._segment) - 1
 
 
 class SourceCuts:
@@ -80,31 +82,43 @@ class SourceCuts:
         self.timescale_hz = timescale_hz
         self._segment_start: int | None = None
         self._part_start = 0
-        self.made: list[tuple[int, Cut]] = []
-        """The cuts so far that nobody has followed yet: DTS in ticks, and what ended there."""
+        self._slot: Slot = (0, 0)
+        self._segment_over = False
+        self.made: deque[tuple[int, Slot]] = deque()
+        """The cuts so far that nobody has followed yet: DTS in ticks, and the slot that began there."""
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
         if self._segment_start is None:
             self._segment_start = self._part_start = sample.dts
             return Cut.NONE
+        previous, (segment, part) = self._slot, self._slot
         end = sample.dts + sample.duration
-        cut = Cut.NONE
-        if (sample.keyframe and sample.dts - self._segment_start >= self._segment) or (
-            end - self._segment_start > self._target_duration
+        # The first segment ends as soon as it can: some players show nothing before a whole segment is listed.
+        wanted = self._segment if segment else min(self._segment, self._part_target)
+        if (
+            self._segment_over
+            or (sample.keyframe and sample.dts - self._segment_start >= wanted)
+            or end - self._segment_start > self._target_duration
         ):
-            cut = Cut.SEGMENT
+            self._slot = (segment + 1, 0)
             self._segment_start = self._part_start = sample.dts
+            self._segment_over = False
         elif end - self._part_start > self._part_target:
-            cut = Cut.PART
+            self._slot = (segment, part + 1)
             self._part_start = sample.dts
-        if cut is not Cut.NONE:
-            self.made.append((sample.dts, cut))
-        return cut
+        if self._slot != previous:
+            self.made.append((sample.dts, self._slot))
+        return _between(previous, self._slot)
 
-    def media_sequence(self, sample: Sample) -> int | None:
+    @property
+    def media_sequence(self) -> int:
         """See `CutPolicy.media_sequence`."""
-        return None
+        return self._slot[0]
+
+    def end_segment(self) -> None:
+        """The next sample begins a segment, keyframe or not."""
+        self._segment_over = self._segment_start is not None
 
 
 class FollowedCuts:
@@ -116,16 +130,22 @@ class FollowedCuts:
     def __init__(self, leader: SourceCuts, timescale_hz: int) -> None:
         self._leader = leader
         self._timescale_hz = timescale_hz
+        self._slot: Slot = (0, 0)
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
-        made, cut = self._leader.made, Cut.NONE
+        made, previous = self._leader.made, self._slot
         while made and sample.dts * self._leader.timescale_hz >= made[0][0] * self._timescale_hz:
-            _dts, following = made.pop(0)
-            if cut is not Cut.SEGMENT:
-                cut = following
-        return cut
+            _dts, self._slot = made.popleft()
+        return _between(previous, self._slot)
 
-    def media_sequence(self, sample: Sample) -> int | None:
-        """See `CutPolicy.media_sequence`."""
-        return None
+    @property
+    def media_sequence(self) -> int:
+        """See `CutPolicy.media_sequence`. The leader's: lost samples do not shift what follows."""
+        return self._slot[0]
+
+
+def _between(previous: Slot, slot: Slot) -> Cut:
+    if slot == previous:
+        return Cut.NONE
+    return Cut.PART if slot[0] == previous[0] else Cut.SEGMENT

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from multidict import MultiMapping
+
 from packager.presentation import Presentation
 
-_NUMBER = re.compile(r"\d{1,12}")
+_NUMBER = re.compile(r"[0-9]{1,12}")
 _ADVANCE_SEGMENTS = 2
+_ADVANCE_S = 3
+_ADVANCE_PARTS = 3
 
 
 class BadDirective(ValueError):
@@ -26,10 +29,10 @@ class Directives:
     skip: bool
 
 
-def parse_directives(query: Mapping[str, str]) -> Directives:
+def parse_directives(query: MultiMapping[str]) -> Directives:
     """Read the directives of a query; other parameters are not ours. Raises `BadDirective`."""
     for name in ("_HLS_msn", "_HLS_part", "_HLS_skip"):
-        values = query.getall(name, []) if hasattr(query, "getall") else []
+        values = query.getall(name, [])
         if len(values) > 1:
             raise BadDirective(f"{name} is given {len(values)} times")
     msn, part = _number(query, "_HLS_msn"), _number(query, "_HLS_part")
@@ -46,13 +49,17 @@ def check_reachable(directives: Directives, presentation: Presentation, name: st
     if directives.msn is None or presentation.session is None:
         return
     rendition = presentation.renditions[name]
-    msn, part = rendition.next_part
-    if directives.msn > msn + _ADVANCE_SEGMENTS:
-        raise BadDirective(f"_HLS_msn={directives.msn} exceeds {msn + _ADVANCE_SEGMENTS}")
+    last = rendition.segments[-1] if rendition.segments else None
+    last_msn = -1 if last is None else last.msn if last.complete else last.msn - 1
+    if directives.msn > last_msn + _ADVANCE_SEGMENTS:
+        raise BadDirective(f"_HLS_msn={directives.msn} exceeds {last_msn + _ADVANCE_SEGMENTS}")
+    if directives.part is None or directives.msn < rendition.last_msn:
+        return
+    parts = len(last.parts) if last is not None and directives.msn == last.msn else 0
     part_target_s = presentation.session.part_target_s
-    limit = ceil(3 / part_target_s) if part_target_s < 1 else 3
-    if directives.msn == msn and directives.part is not None and directives.part > part + limit:
-        raise BadDirective(f"_HLS_part={directives.part} exceeds {part + limit}")
+    limit = parts - 1 + (ceil(_ADVANCE_S / part_target_s) if part_target_s < 1 else _ADVANCE_PARTS)
+    if directives.part > limit:
+        raise BadDirective(f"_HLS_part={directives.part} exceeds {limit}")
 
 
 def is_satisfied(directives: Directives, presentation: Presentation, name: str) -> bool:
@@ -65,7 +72,7 @@ def is_satisfied(directives: Directives, presentation: Presentation, name: str) 
     return rendition.has_part(directives.msn, directives.part)
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
+def _number(query: MultiMapping[str], name: str) -> int | None:
     value = query.get(name)
     if value is None:
         return None

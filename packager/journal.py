@@ -14,17 +14,18 @@ from pathlib import Path
 from packager.records import Record, decode_record, encode_record
 
 FILE_NAME = "journal.jsonl"
-_COMPACT_AT_LEAST_LINES = 2000
 
 
 class JournalWriter:
     """Appends records; keeps those that are still wanted, so that it can rewrite the file without the others."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, compact_at_least_lines: int = 2000) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._file = path.open("ab", buffering=0)
         self._records: list[Record] = []
+        self._compact_at = compact_at_least_lines
+        self._compact_at_least = compact_at_least_lines
 
     def append(self, *records: Record) -> None:
         """Write records. Safe from several threads."""
@@ -33,12 +34,13 @@ class JournalWriter:
             self._file.write(b"".join(map(encode_record, records)))
 
     def compact(self, wanted: Callable[[Record], bool]) -> None:
-        """Drop the records that are not wanted any more, if that halves the file."""
+        """Drop the records that are not wanted any more, once that is likely to halve the file."""
         with self._lock:
-            if len(self._records) < _COMPACT_AT_LEAST_LINES:
+            if len(self._records) < self._compact_at:
                 return
             kept = [record for record in self._records if wanted(record)]
-            if len(kept) * 2 > len(self._records):
+            self._compact_at = max(self._compact_at_least, 2 * len(kept))
+            if len(self._records) < self._compact_at:
                 return
             temporary = self._path.with_suffix(".tmp")
             file = temporary.open("wb", buffering=0)
@@ -60,6 +62,14 @@ class JournalReader:
         self._path = path
         self._inode = -1
         self._offset = 0
+
+    def has_news(self) -> bool:
+        """Whether the journal has grown, was rewritten or is gone since the last poll; a torn last line counts."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return True
+        return (stat.st_ino, stat.st_size) != (self._inode, self._offset)
 
     def poll(self) -> tuple[bool, Iterable[Record]]:
         """Whether to start over (the file is new or was rewritten), and the records since the last poll.

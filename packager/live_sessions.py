@@ -16,7 +16,8 @@ from packager.publication import CURRENT
 
 log = structlog.get_logger()
 
-_IDLE_S = 30.0
+# Removal shows by the journal's: the directory itself is not gone before all who have the journal open close it.
+_WATCHED = flags.MODIFY | flags.MOVED_TO | flags.DELETE
 
 
 class SessionGone(Exception):
@@ -35,60 +36,73 @@ class LiveSession:
         self.rendered: dict[tuple[str, bool], tuple[int, bytes, bytes]] = {}
         """What the origin has rendered: version, text and gzipped text, by rendition and kind."""
         self._reader = JournalReader(directory / FILE_NAME)
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._gone = False
+        self._waiting: dict[asyncio.Future[None], Callable[[Presentation], bool]] = {}
 
     @property
     def held_requests(self) -> int:
         """How many requests wait here."""
         return len(self._waiting)
 
+    @property
+    def stale(self) -> bool:
+        """Whether the journal is not as it was at the last look."""
+        return self._reader.has_news()
+
     def refresh(self) -> None:
-        """Read what is new in the journal and wake the requests that wait. Raises `SessionGone`."""
+        """Read what is new in the journal and wake the requests that waited for it. Raises `SessionGone`."""
         try:
             anew, records = self._reader.poll()
         except FileNotFoundError:
-            self.wake()
             raise SessionGone(self.directory.name) from None
         if anew:
             self.presentation = Presentation()
         if records:
             self.presentation.feed(records)
             self.version += 1
-            self.wake()
+            self._wake()
 
     async def wait_until(self, condition: Callable[[Presentation], bool], timeout_s: float) -> bool:
-        """Whether the condition came to hold in time. A caller that is cancelled frees its place at once."""
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
-        while not condition(self.presentation):
-            left_s = deadline_s - loop.time()
-            if left_s <= 0:
-                return False
-            future = loop.create_future()
-            self._waiting.add(future)
-            try:
-                await asyncio.wait_for(future, left_s)
-            except TimeoutError:
-                return False
-            finally:
-                self._waiting.discard(future)
+        """Whether the condition came to hold in time. A caller that is cancelled frees its place at once.
+
+        Raises `SessionGone` when the session is let go meanwhile.
+        """
+        if condition(self.presentation):
+            return True
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[future] = condition
+        try:
+            await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            del self._waiting[future]
+        if self._gone:
+            raise SessionGone(self.directory.name)
         return True
 
-    def wake(self) -> None:
-        """Let every waiting request look again."""
-        for future in self._waiting:
-            if not future.done():
+    def let_go(self) -> None:
+        """Nothing more comes: whoever waits gets `SessionGone`."""
+        self._gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        # Each condition is asked here: to wake a task costs far more, and most changes are to other renditions.
+        for future, condition in self._waiting.items():
+            if not future.done() and (self._gone or condition(self.presentation)):
                 future.set_result(None)
 
 
 class LiveSessions:
     """The sessions in memory. inotify tells when a journal has grown; a session nobody asks for is let go."""
 
-    def __init__(self, media_dir: Path) -> None:
+    def __init__(self, media_dir: Path, idle_s: float = 30.0) -> None:
         self._media_dir = media_dir
+        self._idle_s = idle_s
         self._inotify = INotify()
         self._sessions: dict[tuple[str, str], LiveSession] = {}
         self._watches: dict[int, tuple[str, str]] = {}
+        self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -102,8 +116,10 @@ class LiveSessions:
         if self._sweeper is not None:
             self._sweeper.cancel()
         for session in self._sessions.values():
-            session.wake()
+            session.let_go()
+        self._closed = True
         self._sessions.clear()
+        self._watches.clear()
         self._inotify.close()
 
     def current(self, edge_id: str) -> LiveSession:
@@ -119,32 +135,52 @@ class LiveSessions:
         key = (edge_id, session_id)
         session = self._sessions.get(key)
         if session is None:
-            session = LiveSession(self._media_dir / edge_id / session_id)
-            try:
-                watch = self._inotify.add_watch(session.directory, flags.MODIFY | flags.MOVED_TO | flags.DELETE_SELF)
-            except OSError:
-                raise SessionGone(session_id) from None
-            # Watched first, read afterwards: a change between the two is not missed.
-            session.refresh()
-            self._sessions[key] = session
-            self._watches[watch] = key
+            session = self._load(key)
+        elif session.stale and not self._refresh(key):
+            # inotify is a hint and may still be on its way; the journal is the truth.
+            raise SessionGone(session_id)
         session.used_s = time.monotonic()
         return session
 
+    def _load(self, key: tuple[str, str]) -> LiveSession:
+        session = LiveSession(self._media_dir.joinpath(*key))
+        if self._closed:
+            raise SessionGone(key[1])
+        # Watched first, read afterwards: a change between the two is not missed.
+        try:
+            watch = self._inotify.add_watch(session.directory, _WATCHED)
+        except OSError:
+            raise SessionGone(key[1]) from None
+        self._sessions[key] = session
+        self._watches[watch] = key
+        if not self._refresh(key):
+            raise SessionGone(key[1])
+        return session
+
     def _changed(self) -> None:
-        for key in {self._watches.get(event.wd) for event in self._inotify.read(timeout=0)}:
-            if key is None or key not in self._sessions:
-                continue
-            try:
-                self._sessions[key].refresh()
-            except SessionGone:
-                self._forget(key)
-            except ValueError as error:
-                log.error("journal_not_readable", session_id=key[1], error=str(error))
-                self._forget(key)
+        events = self._inotify.read(timeout=0)
+        if any(event.mask & flags.Q_OVERFLOW for event in events):
+            keys = set(self._sessions)
+        else:
+            keys = {self._watches[event.wd] for event in events if event.wd in self._watches}
+        for key in keys:
+            self._refresh(key)
+
+    def _refresh(self, key: tuple[str, str]) -> bool:
+        """Read what is new of a session; one that is gone or not readable is let go."""
+        try:
+            self._sessions[key].refresh()
+        except SessionGone:
+            self._forget(key)
+            return False
+        except ValueError as error:
+            log.error("journal_not_readable", session_id=key[1], error=str(error))
+            self._forget(key)
+            return False
+        return True
 
     def _forget(self, key: tuple[str, str]) -> None:
-        self._sessions.pop(key).wake()
+        self._sessions.pop(key).let_go()
         for watch in [watch for watch, watched in self._watches.items() if watched == key]:
             del self._watches[watch]
             try:
@@ -154,8 +190,8 @@ class LiveSessions:
                 log.debug("watch_already_gone", session_id=key[1], error=str(error))
 
     def _sweep(self) -> None:
-        idle_since_s = time.monotonic() - _IDLE_S
+        idle_since_s = time.monotonic() - self._idle_s
         for key in [key for key, session in self._sessions.items() if session.used_s < idle_since_s]:
             if not self._sessions[key].held_requests:
                 self._forget(key)
-        self._sweeper = asyncio.get_running_loop().call_later(_IDLE_S / 2, self._sweep)
+        self._sweeper = asyncio.get_running_loop().call_later(self._idle_s / 2, self._sweep)

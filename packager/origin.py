@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from packager.directives import BadDirective, check_reachable, is_satisfied, parse_directives
+from packager.directives import BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
+from packager.media_files import media_file
 from packager.playlists import MEDIA_PLAYLIST, media_playlist, multivariant_playlist
 from packager.presentation import Presentation
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _VIDEO_TYPE: Final = "video/mp4"
 _AUDIO_TYPE: Final = "audio/mp4"
-_HOLD_TARGET_DURATIONS = 3
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _SHORT = "public, max-age=1"
 _CORS = {
@@ -34,16 +35,25 @@ _CORS = {
 _EDGE = r"{edge_id:lse_[0-9a-z]{26}}"
 _SESSION = r"{session_id:se_[0-9a-z]{26}}"
 _RENDITION = r"{rendition:[0-9a-z]{1,16}}"
-_FILE = r"{file:init-\d{1,9}\.mp4|\d{1,12}(?:\.\d{1,6})?\.m4s}"
-_PART = re.compile(r"(\d+)\.(\d+)\.m4s")
+_FILE = r"{file:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s}"
+_GZIP = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
+_PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
 SESSIONS: Final = web.AppKey("live_sessions", LiveSessions)
+_HOLD: Final = web.AppKey("hold_target_durations", float)
 
 
-def setup_origin(app: web.Application, media_dir: Path) -> None:
-    """Serve `/live/…` from this media directory."""
+def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations: float = 3) -> None:
+    """Serve `/live/…` from this media directory.
+
+    A request for what is not there yet is held for at most `hold_target_durations` (6.2.5.2: three), then answered
+    with 503. Run the app with `handler_cancellation`: only then a viewer who leaves frees its wait at once.
+    """
     app[SESSIONS] = LiveSessions(media_dir)
-    app.cleanup_ctx.append(_watch)
+    app[_HOLD] = hold_target_durations
+    app.on_startup.append(_start)
+    app.on_shutdown.append(_close)
+    app.on_response_prepare.append(_finish_headers)
     master = rf"/live/{_EDGE}/master.m3u8"
     playlist = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{MEDIA_PLAYLIST}"
     media = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{_FILE}"
@@ -54,10 +64,21 @@ def setup_origin(app: web.Application, media_dir: Path) -> None:
     app.router.add_get("/live/{path:.*}", _unknown)
 
 
-async def _watch(app: web.Application) -> AsyncIterator[None]:
+async def _start(app: web.Application) -> None:
     app[SESSIONS].start()
-    yield
+
+
+async def _close(app: web.Application) -> None:
+    """At shutdown, not at clean-up: requests that are held would delay it."""
     app[SESSIONS].close()
+
+
+async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Any page may read what is below `/live/`, and no error of it is cached for long, whoever answers."""
+    if request.path.startswith("/live/"):
+        response.headers.update(_CORS)
+        if response.status >= 400:
+            response.headers[hdrs.CACHE_CONTROL] = _SHORT
 
 
 async def _multivariant(request: web.Request) -> web.Response:
@@ -85,9 +106,12 @@ async def _media_playlist(request: web.Request) -> web.Response:
                 check_reachable(directives, known, name)
         except BadDirective as error:
             return _error(400, str(error))
-        hold_s = known.session.target_duration_s * _HOLD_TARGET_DURATIONS
-        if not await session.wait_until(lambda now: is_satisfied(directives, now, name), hold_s):
-            return _error(503, f"nothing new for {hold_s} s")
+        hold_s = known.session.target_duration_s * request.app[_HOLD]
+        try:
+            if not await session.wait_until(lambda now: is_satisfied(directives, now, name), hold_s):
+                return _error(503, f"nothing new for {hold_s} s")
+        except SessionGone:
+            return _error(404, "the session is gone")
         skip = directives.skip
         if directives.msn is not None:
             # The answer to a blocking request holds for all who ask the same.
@@ -105,32 +129,35 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
         session = _session(request)
     except SessionGone:
         return _error(404, "no such session")
-    path = session.directory / name / file
-    if not path.is_file() and not (await _hinted_part_comes(session, name, file) and path.is_file()):
-        return _error(404, "no such file, or not any more")
     rendition = session.presentation.renditions.get(name)
     kind = _AUDIO_TYPE if rendition is not None and rendition.info.kind == "audio" else _VIDEO_TYPE
-    headers = {**_CORS, hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.CONTENT_TYPE: kind}
-    return web.FileResponse(path, headers=headers)
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.CONTENT_TYPE: kind}
+    path = session.directory / name / file
+    answer = media_file(request, path, headers)
+    if answer is None:
+        await _wait_for_hinted_part(session, name, file, request.app[_HOLD])
+        answer = media_file(request, path, headers)
+    return answer if answer is not None else _error(404, "no such file, or not any more")
 
 
-async def _hinted_part_comes(session: LiveSession, name: str, file: str) -> bool:
-    """Hold a request for the part that the playlist hints at until it is there (6.2.6)."""
+async def _wait_for_hinted_part(session: LiveSession, name: str, file: str, hold_target_durations: float) -> None:
+    """Hold a request for the part that the playlist hints at until it is there, or can't come any more (6.2.6)."""
     match = _PART.fullmatch(file)
-    rendition = session.presentation.renditions.get(name)
-    if match is None or rendition is None or session.presentation.session is None or session.presentation.ended:
-        return False
-    wanted = (int(match[1]), int(match[2]))
-    if wanted != rendition.next_part:
-        return False
-    hold_s = session.presentation.session.target_duration_s * _HOLD_TARGET_DURATIONS
-    return await session.wait_until(
-        lambda now: now.ended or name not in now.renditions or now.renditions[name].has_part(*wanted), hold_s
-    )
+    known = session.presentation
+    if match is None or known.session is None or name not in known.renditions or known.ended:
+        return
+    msn, part = int(match[1]), int(match[2])
+    if (msn, part) != known.renditions[name].next_part:
+        return
+    directives = Directives(msn, part, False)
+    with suppress(SessionGone):
+        await session.wait_until(
+            lambda now: is_satisfied(directives, now, name), known.session.target_duration_s * hold_target_durations
+        )
 
 
 async def _preflight(request: web.Request) -> web.Response:
-    return web.Response(status=204, headers=_CORS)
+    return web.Response(status=204)
 
 
 async def _unknown(request: web.Request) -> web.Response:
@@ -153,16 +180,15 @@ def _playlist(
         text = render(session.presentation).encode()
         known = session.rendered[key] = (session.version, text, gzip.compress(text, 1, mtime=0))
     headers = {
-        **_CORS,
         hdrs.CACHE_CONTROL: cache_control,
         hdrs.CONTENT_TYPE: PLAYLIST_TYPE,
         hdrs.VARY: "Accept-Encoding",
     }
-    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=known[2], headers=headers)
     return web.Response(body=known[1], headers=headers)
 
 
 def _error(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text + "\n", headers={**_CORS, hdrs.CACHE_CONTROL: "public, max-age=1"})
+    return web.Response(status=status, text=text + "\n")

@@ -72,7 +72,7 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
     parts_from = _first_with_parts(session, segments)
-    init = segments[skipped - 1].init if skipped else ""
+    init = ""  # a delta update repeats EXT-X-MAP: a reader of it alone knows how to begin
     for index in range(skipped, len(segments)):
         lines += _segment_lines(segments[index], init, with_parts=session.low_latency and index >= parts_from)
         init = segments[index].init
@@ -81,9 +81,9 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
     elif session.low_latency:
         msn, part = rendition.next_part
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{msn}.{part}.m4s"')
-        lines += [
-            _rendition_report(other) for other_name, other in presentation.renditions.items() if other_name != name
-        ]
+        for other in presentation.renditions.values():
+            if other is not rendition and other.last_part is not None:
+                lines.append(_rendition_report(other.info.name, *other.last_part))
     return "\n".join(lines) + "\n"
 
 
@@ -99,6 +99,8 @@ def _segment_lines(segment: Segment, init: str, *, with_parts: bool) -> list[str
             independent = ",INDEPENDENT=YES" if part.independent else ""
             uri = f"{segment.msn}.{part.part}.m4s"
             lines.append(f'#EXT-X-PART:DURATION={_seconds(part.duration_s)},URI="{uri}"{independent}')
+    if segment.gap:
+        lines.append("#EXT-X-GAP")
     if segment.complete:
         lines += [f"#EXTINF:{_seconds(segment.duration_s)},", f"{segment.msn}.m4s"]
     return lines
@@ -115,11 +117,9 @@ def _server_control(session: SessionRecord) -> str:
     )
 
 
-def _rendition_report(rendition: Rendition) -> str:
-    """4.4.5.4. A report names the newest part, or the newest segment while there is no part."""
-    last = rendition.last_part or (max(0, rendition.last_msn), 0)
-    uri = f"../{rendition.info.name}/{MEDIA_PLAYLIST}"
-    return f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={last[0]},LAST-PART={last[1]}'
+def _rendition_report(name: str, msn: int, part: int) -> str:
+    """4.4.5.4: the newest part of another rendition."""
+    return f'#EXT-X-RENDITION-REPORT:URI="../{name}/{MEDIA_PLAYLIST}",LAST-MSN={msn},LAST-PART={part}'
 
 
 def _skippable(session: SessionRecord, segments: list[Segment]) -> int:
@@ -150,7 +150,7 @@ def _first_with_parts(session: SessionRecord, segments: list[Segment]) -> int:
 
 
 def _is_independent(rendition: Rendition) -> bool:
-    return all(segment.parts[0].independent for segment in rendition.segments if segment.parts)
+    return all(segment.independent for segment in rendition.segments)
 
 
 def _version(skipped: int = 0) -> int:

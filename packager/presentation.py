@@ -16,10 +16,13 @@ from packager.records import (
     SessionRecord,
 )
 
+WINDOW_SEGMENTS = 6
+"""A playlist never has fewer segments, once there are so many."""
+
 
 @dataclass(slots=True)
 class Segment:
-    """A segment, complete or still open. The duration of an open one is 0."""
+    """A segment, complete or still open. The duration of an open one is 0. A `gap` is one that was never made."""
 
     msn: int
     program_date_time_ms: int
@@ -29,6 +32,8 @@ class Segment:
     parts: list[PartRecord] = field(default_factory=list)
     duration_s: float = 0.0
     complete: bool = False
+    independent: bool = True
+    gap: bool = False
 
 
 @dataclass(slots=True)
@@ -37,8 +42,6 @@ class Rendition:
 
     info: RenditionRecord
     segments: deque[Segment] = field(default_factory=deque)
-    version: int = 0
-    """Counts changes: what was rendered of an older version is stale."""
 
     @property
     def last_msn(self) -> int:
@@ -99,52 +102,68 @@ class Presentation:
                     known.info = record
             elif isinstance(record, EndRecord):
                 self.ended = True
-                for rendition in self.renditions.values():
-                    rendition.version += 1
             else:
-                rendition = self._rendition(record.rendition)
-                rendition.version += 1
-                self._feed_media(rendition, record)
+                self._feed_media(self._rendition(record.rendition), record)
 
     def _feed_media(self, rendition: Rendition, record: OpenRecord | PartRecord | SegmentRecord) -> None:
         segments = rendition.segments
         if isinstance(record, OpenRecord):
-            segments.append(
-                Segment(
-                    msn=record.msn,
-                    program_date_time_ms=record.program_date_time_ms,
-                    discontinuity=record.discontinuity,
-                    discontinuities=record.discontinuities,
-                    init=record.init,
-                )
-            )
+            self._open(segments, record)
         elif isinstance(record, PartRecord):
-            if segments and segments[-1].msn == record.msn:
-                segments[-1].parts.append(record)
+            if not segments or segments[-1].msn != record.msn:
+                raise ValueError(f"part {record.msn}.{record.part} of {record.rendition!r} is of no open segment")
+            segment = segments[-1]
+            segment.independent = record.independent if not segment.parts else segment.independent
+            segment.parts.append(record)
         else:
-            self._complete(segments, record)
+            if not segments or segments[-1].msn != record.msn:
+                # A compacted journal keeps no opening records of old segments.
+                self._open(segments, record)
+            segment = segments[-1]
+            segment.duration_s, segment.complete = record.duration_s, True
+            segment.independent = record.independent
             self._forget_old(rendition)
 
-    def _complete(self, segments: deque[Segment], record: SegmentRecord) -> None:
-        if not segments or segments[-1].msn != record.msn:
-            # A compacted journal keeps no opening records of complete segments.
-            segments.append(
-                Segment(
-                    msn=record.msn,
-                    program_date_time_ms=record.program_date_time_ms,
-                    discontinuity=record.discontinuity,
-                    discontinuities=record.discontinuities,
-                    init=record.init,
+    def _open(self, segments: deque[Segment], record: OpenRecord | SegmentRecord) -> None:
+        """Append a segment. Numbers that were left out become gaps: players count segments, not names."""
+        assert self.session is not None
+        missing = range(segments[-1].msn + 1, record.msn) if segments else range(0)
+        if missing:
+            last = segments[-1]
+            start_ms = last.program_date_time_ms + last.duration_s * 1000
+            each_ms = (record.program_date_time_ms - start_ms) / len(missing)
+            each_ms = min(max(each_ms, 1.0), self.session.target_duration_s * 1000)
+            for index, msn in enumerate(missing):
+                segments.append(
+                    Segment(
+                        msn=msn,
+                        program_date_time_ms=round(start_ms + index * each_ms),
+                        discontinuity=False,
+                        discontinuities=last.discontinuities,
+                        init=last.init,
+                        duration_s=each_ms / 1000,
+                        complete=True,
+                        gap=True,
+                    )
                 )
+        segments.append(
+            Segment(
+                msn=record.msn,
+                program_date_time_ms=record.program_date_time_ms,
+                discontinuity=record.discontinuity,
+                discontinuities=record.discontinuities,
+                init=record.init,
             )
-        segments[-1].duration_s = record.duration_s
-        segments[-1].complete = True
+        )
 
     def _forget_old(self, rendition: Rendition) -> None:
         """Leave at least the window: a segment goes when those after it fill the window alone."""
         assert self.session is not None
         kept_s = sum(segment.duration_s for segment in rendition.segments)
-        while len(rendition.segments) > 6 and kept_s - rendition.segments[0].duration_s >= self.session.window_s:
+        while (
+            len(rendition.segments) > WINDOW_SEGMENTS
+            and kept_s - rendition.segments[0].duration_s >= self.session.window_s
+        ):
             kept_s -= rendition.segments.popleft().duration_s
 
     def _rendition(self, name: str) -> Rendition:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packager.cmaf import init_segment
 from packager.codecs import codec_string
 from packager.journal import FILE_NAME, JournalWriter
+from packager.presentation import WINDOW_SEGMENTS
 from packager.records import (
     EndRecord,
     OpenRecord,
@@ -29,12 +30,29 @@ from packager.records import (
 )
 from packager.samples import Track, VideoTrack
 
-_KEEP_UNLISTED_SEGMENTS = 4
-"""Segments stay fetchable for a while after they left the playlist: a slow player may still ask for them."""
-_KEEP_PARTS_OF_SEGMENTS = 6
-"""Parts are listed for three target durations; the files of the segments before stay for slow players."""
+_KEEP_SEGMENTS = 2 * WINDOW_SEGMENTS + 1
+_KEEP_PARTS_TARGET_DURATIONS = 7
+"""Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of."""
+
+_REMEMBERED_DATE_TIMES = 64
 
 CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part: one CMAF fragment. `independent` says that it starts with a keyframe."""
+
+    data: bytes
+    duration_s: float
+    independent: bool
+
+
+@dataclass(slots=True)
+class _Segment:
+    msn: int
+    duration_s: float
+    part_files: int
 
 
 @dataclass(slots=True)
@@ -43,10 +61,11 @@ class _Rendition:
     init: str = ""
     inits: int = 0
     discontinuities: int = 0
-    open_msn: int | None = None
-    segments: deque[tuple[int, float, int]] = field(default_factory=deque)
-    """Media sequence number, duration in seconds and count of part files, oldest first."""
+    open: OpenRecord | None = None
+    open_parts: int = 0
+    segments: deque[_Segment] = field(default_factory=deque)
     parts_from: int = 0
+    """The first media sequence number whose part files are still there."""
 
 
 class Publication:
@@ -71,9 +90,12 @@ class Publication:
         self._edge_dir = media_dir / edge_id
         self._session_id = session_id
         self._low_latency = low_latency
-        self._window_s = window_s
+        self._keep_parts_s = target_duration_s * _KEEP_PARTS_TARGET_DURATIONS
+        # What has left the playlist stays for as long as the playlist is, and for a segment (6.2.2).
+        self._keep_segments_s = 2 * window_s + target_duration_s
         self._wall_time_s = wall_time_s
         self._date_times_ms: dict[int, int] = {}
+        self._discontinuous: set[int] = set()
         self._lock = threading.Lock()
         self._renditions: dict[str, _Rendition] = {}
         self.on_published: Callable[[str], None] = lambda rendition: None
@@ -100,10 +122,8 @@ class Publication:
         self._journal.append(_rendition_record(track))
 
     def change_track(self, track: Track) -> None:
-        """The rendition goes on with another decoder configuration, after a discontinuity."""
-        rendition = self._renditions[track.name]
-        rendition.discontinuities += 1
-        self._write_init(rendition, track)
+        """The rendition goes on with another decoder configuration, from its next segment on."""
+        self._write_init(self._renditions[track.name], track)
         self._journal.append(_rendition_record(track))
 
     def update_track(self, track: Track) -> None:
@@ -111,51 +131,60 @@ class Publication:
         self._journal.append(_rendition_record(track))
 
     def open_segment(self, name: str, msn: int, start_s: float, discontinuity: bool) -> None:
-        """A segment begins at this media time."""
+        """A segment begins at this media time. A discontinuity of one rendition is one of all (6.2.4)."""
         rendition = self._renditions[name]
-        rendition.open_msn = msn
-        self._journal.append(
-            OpenRecord(
-                rendition=name,
-                msn=msn,
-                program_date_time_ms=self._program_date_time_ms(msn, start_s),
-                discontinuity=discontinuity,
-                discontinuities=rendition.discontinuities,
-                init=rendition.init,
-            )
+        with self._lock:
+            if msn not in self._date_times_ms:
+                self._date_times_ms[msn] = round(self._wall_time_s(start_s) * 1000)
+                self._date_times_ms.pop(msn - _REMEMBERED_DATE_TIMES, None)
+            if discontinuity:
+                self._discontinuous.add(msn)
+            discontinuity = msn in self._discontinuous
+            program_date_time_ms = self._date_times_ms[msn]
+        rendition.discontinuities += discontinuity
+        rendition.open_parts = 0
+        rendition.open = OpenRecord(
+            rendition=name,
+            msn=msn,
+            program_date_time_ms=program_date_time_ms,
+            discontinuity=discontinuity,
+            discontinuities=rendition.discontinuities,
+            init=rendition.init,
         )
+        self._journal.append(rendition.open)
 
-    def write_part(self, name: str, msn: int, part: int, data: bytes, duration_s: float, independent: bool) -> None:
+    def write_part(self, name: str, part: Part) -> None:
         """A part of the open segment. A classic session has no part files."""
-        if not self._low_latency:
-            return
-        rendition = self._renditions[name]
-        _write_whole(rendition.directory / f"{msn}.{part}.m4s", data)
-        self._journal.append(
-            PartRecord(rendition=name, msn=msn, part=part, duration_s=duration_s, independent=independent)
-        )
-        self.on_published(name)
+        if self._low_latency:
+            self._journal.append(self._write_part_file(name, part))
+            self.on_published(name)
 
-    def finish_segment(
-        self, name: str, msn: int, data: bytes, duration_s: float, parts: int, discontinuity: bool, independent: bool
-    ) -> None:
-        """The segment is complete: its file holds what its parts held."""
+    def finish_segment(self, name: str, parts: Sequence[Part]) -> None:
+        """The open segment is complete with the last of these parts: its file holds what they hold.
+
+        The journal names that part and the segment in one go, so that no playlist hints at a part in between.
+        """
         rendition = self._renditions[name]
-        _write_whole(rendition.directory / f"{msn}.m4s", data)
-        self._journal.append(
+        opened = rendition.open
+        assert opened is not None
+        records: list[Record] = [self._write_part_file(name, parts[-1])] if self._low_latency else []
+        _write_whole(rendition.directory / f"{opened.msn}.m4s", b"".join(part.data for part in parts))
+        duration_s = sum(part.duration_s for part in parts)
+        records.append(
             SegmentRecord(
                 rendition=name,
-                msn=msn,
+                msn=opened.msn,
                 duration_s=duration_s,
-                program_date_time_ms=self._date_times_ms[msn],
-                discontinuity=discontinuity,
-                discontinuities=rendition.discontinuities,
-                init=rendition.init,
-                independent=independent,
+                program_date_time_ms=opened.program_date_time_ms,
+                discontinuity=opened.discontinuity,
+                discontinuities=opened.discontinuities,
+                init=opened.init,
+                independent=parts[0].independent,
             )
         )
+        self._journal.append(*records)
         self.on_published(name)
-        rendition.segments.append((msn, duration_s, parts if self._low_latency else 0))
+        rendition.segments.append(_Segment(opened.msn, duration_s, rendition.open_parts))
         self._forget_old(rendition)
 
     def make_current(self) -> None:
@@ -172,38 +201,38 @@ class Publication:
         rendition.inits += 1
         _write_whole(rendition.directory / rendition.init, init_segment(track))
 
-    def _program_date_time_ms(self, msn: int, start_s: float) -> int:
-        with self._lock:
-            if msn not in self._date_times_ms:
-                self._date_times_ms[msn] = round(self._wall_time_s(start_s) * 1000)
-                self._date_times_ms.pop(msn - 64, None)
-            return self._date_times_ms[msn]
+    def _write_part_file(self, name: str, part: Part) -> PartRecord:
+        rendition = self._renditions[name]
+        assert rendition.open is not None
+        msn, index = rendition.open.msn, rendition.open_parts
+        _write_whole(rendition.directory / f"{msn}.{index}.m4s", part.data)
+        rendition.open_parts += 1
+        return PartRecord(
+            rendition=name, msn=msn, part=index, duration_s=part.duration_s, independent=part.independent
+        )  # fmt: skip
 
     def _forget_old(self, rendition: _Rendition) -> None:
         segments = rendition.segments
-        for msn, _duration_s, parts in list(segments)[:-_KEEP_PARTS_OF_SEGMENTS]:
-            if msn >= rendition.parts_from:
-                rendition.parts_from = msn + 1
-                for part in range(parts):
-                    (rendition.directory / f"{msn}.{part}.m4s").unlink(missing_ok=True)
-        kept_s = sum(duration_s for _msn, duration_s, _parts in segments)
-        while len(segments) > _KEEP_UNLISTED_SEGMENTS:
-            unlisted_s = sum(segments[index][1] for index in range(_KEEP_UNLISTED_SEGMENTS))
-            if kept_s - unlisted_s < self._window_s:
-                break
-            msn, duration_s, _parts = segments.popleft()
-            kept_s -= duration_s
-            (rendition.directory / f"{msn}.m4s").unlink(missing_ok=True)
+        after_s = sum(segment.duration_s for segment in segments)
+        for segment in segments:
+            after_s -= segment.duration_s
+            if segment.msn >= rendition.parts_from and after_s > self._keep_parts_s:
+                for part in range(segment.part_files):
+                    (rendition.directory / f"{segment.msn}.{part}.m4s").unlink(missing_ok=True)
+                rendition.parts_from = segment.msn + 1
+        kept_s = sum(segment.duration_s for segment in segments)
+        while len(segments) > _KEEP_SEGMENTS and kept_s - segments[0].duration_s > self._keep_segments_s:
+            segment = segments.popleft()
+            kept_s -= segment.duration_s
+            (rendition.directory / f"{segment.msn}.m4s").unlink(missing_ok=True)
         self._journal.compact(self._wanted)
 
     def _wanted(self, record: Record) -> bool:
-        if isinstance(record, OpenRecord):
-            return record.msn == self._renditions[record.rendition].open_msn
-        if isinstance(record, PartRecord):
+        if isinstance(record, OpenRecord | PartRecord):
             return record.msn >= self._renditions[record.rendition].parts_from
         if isinstance(record, SegmentRecord):
             segments = self._renditions[record.rendition].segments
-            return bool(segments) and record.msn >= segments[0][0]
+            return not segments or record.msn >= segments[0].msn
         return True
 
 
@@ -215,15 +244,14 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def _rendition_record(track: Track) -> RenditionRecord:
     codecs = codec_string(track)
-    common = (track.bandwidth_bps, track.average_bandwidth_bps)
     if isinstance(track, VideoTrack):
         return RenditionRecord(
             name=track.name,
             kind="video",
             codecs=codecs,
-            bandwidth_bps=common[0],
-            average_bandwidth_bps=common[1],
-            width_px=track.width_px,
+            bandwidth_bps=track.bandwidth_bps,
+            average_bandwidth_bps=track.average_bandwidth_bps,
+            width_px=track.display_width_px,
             height_px=track.height_px,
             frame_rate=float(track.frame_rate or 0),
         )
@@ -231,7 +259,7 @@ def _rendition_record(track: Track) -> RenditionRecord:
         name=track.name,
         kind="audio",
         codecs=codecs,
-        bandwidth_bps=common[0],
-        average_bandwidth_bps=common[1],
+        bandwidth_bps=track.bandwidth_bps,
+        average_bandwidth_bps=track.average_bandwidth_bps,
         channels=track.channels,
     )

@@ -98,7 +98,7 @@ def encode_record(record: Record) -> bytes:
 def decode_record(line: bytes) -> Record:
     """The record of one line. Raises `ValueError` when it is none."""
     fields = json.loads(line)
-    kind = _TYPES.get(fields.pop("type", None)) if isinstance(fields, dict) else None
+    kind = _TYPES.get(str(fields.pop("type", ""))) if isinstance(fields, dict) else None
     if kind is None:
         raise ValueError(f"not a journal record: {line[:80]!r}")
     try:

@@ -19,7 +19,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """A video rendition. `decoder_config` is the avcC record (ISO/IEC 14496-15, 5.3.3)."""
+    """A video rendition. `decoder_config` is the avcC record (ISO/IEC 14496-15, 5.3.3).
+
+    Width and height are those of the coded picture after cropping; `display_width_px` is what a viewer sees.
+    """
 
     name: str
     timescale_hz: int
@@ -30,6 +33,12 @@ class VideoTrack:
     frame_rate: Fraction | float | None
     bandwidth_bps: int
     average_bandwidth_bps: int
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+    @property
+    def display_width_px(self) -> int:
+        """The width at square pixels."""
+        return round(self.width_px * self.sample_aspect_ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

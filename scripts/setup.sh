@@ -10,6 +10,10 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
+need_library() { # need_library SONAME PACKAGE
+    PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null | grep -q "^[[:space:]]*$1 " || missing="$missing $2"
+}
+
 install_missing() {
     [ -n "$missing" ] || return 0
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -30,6 +34,7 @@ run)
     "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     need redis-server redis-server
     need npm npm
+    need_library libsrt.so.1.5 libsrt1.5-openssl
     install_missing
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
@@ -37,6 +42,7 @@ run)
     ;;
 dev)
     need chromium chromium
+    need srt-live-transmit srt-tools
     install_missing
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
     # Only for the clips that it carries; its own requirements are not needed.

@@ -68,6 +68,8 @@ class AacEncoder:
         self._codec.bit_rate = AUDIO_BITRATE_BPS
         self._codec.time_base = Fraction(1, AUDIO_SAMPLE_RATE_HZ)
         self._codec.flags |= av.codec.context.Flags.global_header
+        # A third of the cost of the default search, which is made for lower bitrates.
+        self._codec.options = {"aac_coder": "fast"}
         self._codec.open()
         self._pending: list[Block] = []
         self._pending_samples = 0

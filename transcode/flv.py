@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from transcode.units import BadMedia
+
 TAG_AUDIO = 8
 TAG_VIDEO = 9
 TAG_SCRIPT = 18
@@ -17,7 +19,7 @@ _PREVIOUS_TAG_SIZE_BYTES = 4
 _TAG_HEADER_BYTES = 11
 
 
-class FlvError(ValueError):
+class FlvError(BadMedia):
     """The bytes are not FLV."""
 
 

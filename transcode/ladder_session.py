@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 from av.video.frame import VideoFrame
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ, LADDERS, VIDEO_PEAK_SHARE
-from config.session import Failed, Live, Note, SessionSpec
+from config.session import Container, Failed, Live, Note, SessionSpec
 from packager.cuts import PlannedCuts
 from packager.publication import Publication
 from packager.samples import VideoTrack
@@ -40,10 +41,12 @@ class LadderSession:
         self._publication: Publication | None = None
         self._failed = False
         self._audio = AudioThread(self._on_error)
-        self._video = VideoThread(self._clock, self._build_ladder, self._audio.video_at, self._on_error)
+        self._video = VideoThread(
+            self._clock, self._build_ladder, self._audio.video_at, self._on_error, spec.slate_image
+        )
 
-    def connected(self) -> None:
-        self._source = Source(self._clock)
+    def connected(self, container: Container) -> None:
+        self._source = Source(self._clock, container)
         self._video.put(NewConnection())
 
     def feed(self, data: memoryview) -> None:
@@ -73,20 +76,18 @@ class LadderSession:
         renditions = plan_renditions(LADDERS[self._spec.quality], *shape_px, rate)
         step_ticks = max(rendition.ticks_per_frame for rendition in renditions)
         cuts = plan_cuts(rate, self._spec.segment_s, self._spec.part_s, step_ticks)
-        # Published media times start one GOP above zero, so that the encoders' priming lies above zero too.
-        origin_ticks = cuts.gop_ticks
-        published_origin_s = origin_ticks / cuts.rate
-        self._publication = publication = self._open_publication(cuts, origin_s, published_origin_s)
-        transcoder = AudioTranscoder(round(published_origin_s * AUDIO_SAMPLE_RATE_HZ))
+        lead_s = cuts.lead_ticks / cuts.rate
+        self._publication = publication = self._open_publication(cuts, origin_s - float(lead_s))
+        transcoder = AudioTranscoder(ceil(lead_s * AUDIO_SAMPLE_RATE_HZ))
         readiness = Readiness([*(rendition.name for rendition in renditions), transcoder.track.name], self._go_live)
         publication.on_published = readiness.published
         rungs = []
         for rendition in renditions:
-            encoder = RungEncoder(rendition, rate, cuts.gop_ticks, origin_ticks, first_frame)
-            policy = _cut_policy(cuts, published_origin_s, encoder.timescale_hz)
+            encoder = RungEncoder(rendition, rate, cuts.gop_ticks, cuts.lead_ticks, first_frame)
+            policy = _cut_policy(cuts, encoder.timescale_hz)
             segmenter = RenditionSegmenter(publication, _video_track(encoder), policy)
             rungs.append(RungThread(encoder, segmenter, self._on_error))
-        policy = _cut_policy(cuts, published_origin_s, transcoder.track.timescale_hz)
+        policy = _cut_policy(cuts, transcoder.track.timescale_hz)
         self._audio.start(transcoder, origin_s, RenditionSegmenter(publication, transcoder.track, policy))
         width_px, height_px = shape_px
         names = [rendition.name for rendition in renditions]
@@ -94,9 +95,9 @@ class LadderSession:
         self._report(Note(session_id=self._spec.session_id, event="source", fields=fields))
         return Ladder(renditions, rungs, shape_px)
 
-    def _open_publication(self, cuts: CutPlan, origin_s: float, published_origin_s: Fraction) -> Publication:
+    def _open_publication(self, cuts: CutPlan, shift_s: float) -> Publication:
+        """`shift_s` is added to published times to get session times."""
         self._wall = wall = WallClock(self._clock.start_wall_s, self._clock.lag.lag_s)
-        shift_s = origin_s - float(published_origin_s)
 
         def wall_time_s(media_s: float) -> float:
             wall.follow(media_s, self._clock.lag.lag_s)
@@ -125,8 +126,8 @@ class LadderSession:
             self._report(Failed(session_id=self._spec.session_id, code="pipeline_failed", message=message))
 
 
-def _cut_policy(cuts: CutPlan, origin_s: Fraction, timescale_hz: int) -> PlannedCuts:
-    return PlannedCuts(cuts.part_starts_s, cuts.segment_s, timescale_hz, origin_s)
+def _cut_policy(cuts: CutPlan, timescale_hz: int) -> PlannedCuts:
+    return PlannedCuts(cuts.part_starts_s, cuts.segment_s, timescale_hz, Fraction(0))
 
 
 def _video_track(encoder: RungEncoder) -> VideoTrack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _LONGEST_SEGMENTS = 3
 _AAC_LC = 2
 _GUESSED_BITRATE_BPS = 4_000_000
 _PEAK_SHARE = 1.25
+_MEASURE_S = 4.0
 
 
 class PassthroughOutput:
@@ -50,6 +52,9 @@ class PassthroughOutput:
         self._video_config = video
         self._shift_s: float | None = None
         self._last_audio_arrival_s = clock.now_s()
+        self._measured_from_s = ORIGIN_S
+        self._measured_bytes = 0
+        self._peak_bps = 0.0
         self._part_target_s = ceil(spec.part_s * 1000 + 1) / 1000
         # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
         self._target_duration_s = ceil(_LONGEST_SEGMENTS * spec.segment_s)
@@ -117,9 +122,25 @@ class PassthroughOutput:
             self._shift_s += self._video.end_s - dts_s
             dts_s = self._video.end_s
         self._video.add(dts_s, dts_s + unit.pts_s - unit.dts_s, unit.keyframe, unit.data)
+        self._measure_bitrate(dts_s, len(unit.data))
         if unit.arrival_s - self._last_audio_arrival_s > SILENT_AFTER_S:
             self._audio.fill(dts_s)
         self._audio.release(dts_s)
+
+    def _measure_bitrate(self, dts_s: float, size_bytes: int) -> None:
+        """What the source declares, or nothing, is replaced by what it really sends."""
+        self._measured_bytes += size_bytes
+        seconds = dts_s - self._measured_from_s
+        if seconds < _MEASURE_S:
+            return
+        rate_bps = self._measured_bytes * 8 / seconds
+        self._measured_from_s, self._measured_bytes = dts_s, 0
+        if rate_bps > self._peak_bps * 1.05:
+            self._peak_bps = rate_bps
+            self._track = replace(
+                self._track, bandwidth_bps=int(rate_bps * _PEAK_SHARE), average_bandwidth_bps=int(rate_bps)
+            )
+            self._publication.update_track(self._track)
 
     def _audio_writer(self, config: AudioConfig | None, cuts: SourceCuts) -> AudioTrackWriter:
         def publish(sample: Sample) -> None:
@@ -157,6 +178,7 @@ def _video_track(config: VideoConfig, bitrate_bps: float | None) -> VideoTrack:
         width_px=parsed.width_px,
         height_px=parsed.height_px,
         frame_rate=parsed.frame_rate,
+        sample_aspect_ratio=parsed.sample_aspect_ratio,
         bandwidth_bps=int(average_bps * _PEAK_SHARE),
         average_bandwidth_bps=average_bps,
     )

@@ -5,7 +5,7 @@ Runs on its worker's loop, without threads and, unless audio must be made, witho
 
 from __future__ import annotations
 
-from config.session import SessionSpec
+from config.session import Container, SessionSpec
 from transcode.passthrough_output import PassthroughOutput
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedVideo
@@ -29,8 +29,8 @@ class PassthroughSession:
         self._waiting: list[TimedVideo | TimedAudio] = []
         self._output: PassthroughOutput | None = None
 
-    def connected(self) -> None:
-        self._source = Source(self._clock)
+    def connected(self, container: Container) -> None:
+        self._source = Source(self._clock, container)
         self._waiting.clear()
         if self._output is not None:
             self._output.rejoin()

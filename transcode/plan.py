@@ -75,7 +75,17 @@ class CutPlan:
 
     @property
     def segment_s(self) -> Fraction:
+        """Duration of a segment in seconds."""
         return self.segment_ticks / self.rate
+
+    @property
+    def lead_ticks(self) -> int:
+        """Where in segment 0 a session begins: at its last part.
+
+        The first segment is complete together with the first part then, which matters to players that show
+        nothing before a whole segment is listed (hls.js), and published times lie above zero.
+        """
+        return int(self.part_starts_s[-1] * self.rate)
 
 
 def plan_cuts(rate: Fraction, segment_s: float, part_s: float, step_ticks: int = 1) -> CutPlan:

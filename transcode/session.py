@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from config.session import Message
+from config.session import Container, Message
 
 Report = Callable[[Message], None]
 """Takes a message for ingest. May be called from any thread."""
@@ -14,11 +14,11 @@ Report = Callable[[Message], None]
 class Session(Protocol):
     """One session: the media of one stream, over all the encoder connections it has."""
 
-    def connected(self) -> None:
+    def connected(self, container: Container) -> None:
         """A new encoder connection takes over; what the previous one left unfinished is dropped."""
 
     def feed(self, data: memoryview) -> None:
-        """Bytes of the current connection. Raises `UnsupportedCodec` or `FlvError`: that connection is useless."""
+        """Bytes of the current connection. Raises `UnsupportedCodec` or `BadMedia`: that connection is useless."""
 
     def disconnected(self) -> None:
         """The current connection is gone; the session waits for the next."""

@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from config.session import Container
 from transcode.demux import FlvDemuxer
 from transcode.lag import ArrivalLag
+from transcode.mpegts_demux import MpegTsDemuxer
 from transcode.timeline import ConnectionTimeline
 from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
 
@@ -49,11 +51,11 @@ class SessionClock:
 
 
 class Source:
-    """Demuxes one connection and puts its packets on the session's clock. Raises what `FlvDemuxer.feed` raises."""
+    """Demuxes one connection and puts its packets on the session's clock. Raises `UnsupportedCodec` and `BadMedia`."""
 
-    def __init__(self, clock: SessionClock) -> None:
+    def __init__(self, clock: SessionClock, container: Container = "flv") -> None:
         self._clock = clock
-        self._demuxer = FlvDemuxer()
+        self._demuxer = MpegTsDemuxer() if container == "mpegts" else FlvDemuxer()
         self._timeline = ConnectionTimeline()
 
     @property
@@ -81,7 +83,7 @@ class Source:
             else:
                 yield unit
 
-    def _place(self, track: str, raw_ms: int, arrival_s: float) -> float:
+    def _place(self, track: str, raw_ms: float, arrival_s: float) -> float:
         lag = self._clock.lag
         media_s = self._timeline.map(track, raw_ms, arrival_s - lag.lag_s)
         lag.observe(arrival_s, media_s)

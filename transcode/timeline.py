@@ -14,15 +14,15 @@ JUMP_BACK_MS = 1000
 JUMP_FORWARD_MS = 3000
 
 
-def signed_difference_ms(later_ms: int, earlier_ms: int) -> int:
+def signed_difference_ms(later_ms: float, earlier_ms: float) -> float:
     """`later_ms - earlier_ms` on the 32-bit circle, in [-2^31, 2^31)."""
     return (later_ms - earlier_ms + WRAP_MS // 2) % WRAP_MS - WRAP_MS // 2
 
 
 @dataclass(slots=True)
 class _Track:
-    last_raw_ms: int | None = None
-    unwrapped_ms: int = 0
+    last_raw_ms: float | None = None
+    unwrapped_ms: float = 0
     arrival_s: float = 0.0
     offset_ms: float = 0.0
     jumps: int = 0
@@ -36,7 +36,7 @@ class ConnectionTimeline:
         self._shared_offset_ms: float | None = None
         self.jumps = 0
 
-    def map(self, track_name: str, raw_ms: int, arrival_s: float) -> float:
+    def map(self, track_name: str, raw_ms: float, arrival_s: float) -> float:
         """Session time in seconds of a packet's decode timestamp."""
         track = self._tracks.get(track_name)
         if track is None:
@@ -45,7 +45,7 @@ class ConnectionTimeline:
             self._step(track, raw_ms, arrival_s)
         return (track.unwrapped_ms + track.offset_ms) / 1000
 
-    def _first(self, raw_ms: int, arrival_s: float) -> _Track:
+    def _first(self, raw_ms: float, arrival_s: float) -> _Track:
         track = _Track(last_raw_ms=raw_ms, unwrapped_ms=raw_ms, arrival_s=arrival_s)
         other = next(iter(self._tracks.values()), None)
         if other is not None and other.last_raw_ms is not None:
@@ -53,7 +53,7 @@ class ConnectionTimeline:
         self._anchor(track, arrival_s)
         return track
 
-    def _step(self, track: _Track, raw_ms: int, arrival_s: float) -> None:
+    def _step(self, track: _Track, raw_ms: float, arrival_s: float) -> None:
         assert track.last_raw_ms is not None
         delta_ms = signed_difference_ms(raw_ms, track.last_raw_ms)
         waited_ms = (arrival_s - track.arrival_s) * 1000

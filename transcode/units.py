@@ -1,4 +1,7 @@
-"""What a demuxer yields, whatever the container was: configurations, packets and hints. Times are raw source times."""
+"""What a demuxer yields, whatever the container was: configurations, packets and hints. Times are raw source times.
+
+They are in milliseconds, not always whole ones, and only their differences count: FLV's are modulo 2^32.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +28,19 @@ class AudioConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPacket:
-    """One coded picture. Times are the source's, in milliseconds modulo 2^32."""
+    """One coded picture. For h264 `data` is NAL units, each behind its length in four bytes."""
 
-    dts_ms: int
-    composition_ms: int
+    dts_ms: float
+    composition_ms: float
     keyframe: bool
     data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioPacket:
-    """One coded audio packet. Time is the source's, in milliseconds modulo 2^32."""
+    """One coded audio packet."""
 
-    pts_ms: int
+    pts_ms: float
     data: bytes
 
 
@@ -51,6 +54,10 @@ class Hints:
 
 
 Unit = VideoConfig | AudioConfig | VideoPacket | AudioPacket | Hints
+
+
+class BadMedia(ValueError):
+    """The bytes are not the container that was announced. The message says what is wrong with them."""
 
 
 class UnsupportedCodec(ValueError):

@@ -77,12 +77,14 @@ class Scaler:
 class RungEncoder:
     """Encodes one rendition. Every frame given is encoded; ticks are those of the session's grid.
 
+    `lead_ticks` is the published time of tick 0: GOPs are counted from published time 0.
+
     Samples leave in decode order. Their DTS counts frames, shifted so that an IDR has PTS = DTS: then a segment's
     first sample decodes and shows at the very media time at which the segment was cut.
     """
 
     def __init__(
-        self, rendition: PlannedRendition, rate: Fraction, gop_ticks: int, origin_ticks: int, like: VideoFrame
+        self, rendition: PlannedRendition, rate: Fraction, gop_ticks: int, lead_ticks: int, like: VideoFrame
     ) -> None:
         self.rendition = rendition
         self.rate = rate / rendition.ticks_per_frame
@@ -90,7 +92,7 @@ class RungEncoder:
         self.timescale_hz = self.rate.numerator
         self._frame_duration = self.rate.denominator
         self._gop_ticks = gop_ticks
-        self._origin_ticks = origin_ticks
+        self._lead_ticks = lead_ticks
         self._encoded = 0
         codec = av.CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = rendition.width_px, rendition.height_px, "yuv420p"
@@ -101,7 +103,7 @@ class RungEncoder:
         codec.flags |= av.codec.context.Flags.global_header
         codec.color_primaries, codec.color_trc = like.color_primaries, like.color_trc
         codec.colorspace, codec.color_range = like.colorspace, like.color_range
-        codec.options = x264_options(rendition.bitrate_bps)
+        codec.options = x264_options(rendition.bitrate_bps, min(rendition.width_px, rendition.height_px))
         codec.open()
         self._codec = codec
 
@@ -116,7 +118,8 @@ class RungEncoder:
         frame.pts = tick // self.rendition.ticks_per_frame
         frame.time_base = 1 / self.rate
         # A decoded frame carries the type it had in the source, which x264 would obey.
-        frame.pict_type = PictureType.I if tick % self._gop_ticks == 0 else PictureType.NONE
+        starts_gop = tick == 0 or (tick + self._lead_ticks) % self._gop_ticks == 0
+        frame.pict_type = PictureType.I if starts_gop else PictureType.NONE
         return [self._sample(packet) for packet in self._codec.encode(frame)]
 
     def flush(self) -> list[Sample]:
@@ -128,13 +131,13 @@ class RungEncoder:
         dts = self._encoded
         self._encoded += 1
         return Sample(
-            dts=(self._origin_frames + dts) * self._frame_duration,
-            pts=(self._origin_frames + packet.pts) * self._frame_duration,
+            dts=(self._lead_frames + dts) * self._frame_duration,
+            pts=(self._lead_frames + packet.pts) * self._frame_duration,
             duration=self._frame_duration,
             keyframe=packet.is_keyframe,
             data=bytes(packet),
         )
 
     @property
-    def _origin_frames(self) -> int:
-        return self._origin_ticks // self.rendition.ticks_per_frame
+    def _lead_frames(self) -> int:
+        return self._lead_ticks // self.rendition.ticks_per_frame

@@ -26,6 +26,8 @@ CAUGHT_UP_S = 0.25
 FAR_BEHIND_S = 3.0
 """A session this far behind skips to the next keyframe without decoding."""
 MEASURE_AT_MOST_S = 1.0
+SLATE_AFTER_S = 2.0
+"""A source that has been away for this long is not blinking: viewers see the slate instead of its last frame."""
 
 
 class NewConnection:
@@ -46,8 +48,13 @@ class VideoThread:
         build_ladder: BuildLadder,
         on_tick: Callable[[float, float], None],
         on_error: Callable[[BaseException], None],
+        slate_image: str = "",
     ) -> None:
         self._clock = clock
+        self._slate_image = slate_image
+        self._last_frame: VideoFrame | None = None
+        self._last_shown_s = 0.0
+        self._slate_shown = False
         self._build_ladder = build_ladder
         self._on_tick = on_tick
         self._on_error = on_error
@@ -163,16 +170,25 @@ class VideoThread:
         if self._behind and ticks[-1] > 0:
             self.dropped += 1
         else:
-            try:
-                self._ladder.show(frame, aspect, ticks[-1])
-            except av.FFmpegError:
-                self.dropped += 1
-        self._encode_last(ticks)
-
-    def _encode_last(self, ticks: range) -> None:
-        assert self._ladder is not None and self._grid is not None
+            self._show(self._ladder, frame, aspect, ticks[-1])
         self._ladder.encode(ticks[-1])
         self._on_tick(self._grid.end_s, self._clock.now_s())
+
+    def _show(self, ladder: Ladder, frame: VideoFrame, aspect: Fraction, tick: int) -> None:
+        try:
+            ladder.show(frame, aspect, tick)
+        except av.FFmpegError:
+            self.dropped += 1
+            return
+        self._last_frame, self._last_shown_s, self._slate_shown = frame, self._clock.now_s(), False
+
+    def _show_slate(self, ladder: Ladder) -> None:
+        # Drawing loads an imaging library, which a source that stays never needs.
+        from transcode.slate import make_slate
+
+        assert self._last_frame is not None
+        ladder.show(make_slate(self._last_frame, self._slate_image), Fraction(1), tick=0)
+        self._slate_shown = True
 
     def _seconds_to_fill(self) -> float:
         if self._grid is None:
@@ -183,8 +199,12 @@ class VideoThread:
     def _fill(self) -> None:
         if self._grid is None or self._ladder is None:
             return
-        ticks = self._grid.fill(self._clock.now_s() - self._clock.lag.lag_s - HOLD_S)
+        now_s = self._clock.now_s()
+        ticks = self._grid.fill(now_s - self._clock.lag.lag_s - HOLD_S)
+        if not ticks:
+            return
+        if self._last_frame is not None and not self._slate_shown and now_s - self._last_shown_s > SLATE_AFTER_S:
+            self._show_slate(self._ladder)
         for tick in ticks:
             self._ladder.encode(tick)
-        if ticks:
-            self._on_tick(self._grid.end_s, self._clock.now_s())
+        self._on_tick(self._grid.end_s, now_s)

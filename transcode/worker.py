@@ -20,6 +20,7 @@ import uvloop
 from config.session import (
     MAX_PACKET_BYTES,
     Connect,
+    Container,
     End,
     Ended,
     Failed,
@@ -28,11 +29,10 @@ from config.session import (
     decode_message,
     encode_message,
 )
-from transcode.flv import FlvError
 from transcode.ladder_session import LadderSession
 from transcode.passthrough_session import PassthroughSession
 from transcode.session import Session
-from transcode.units import UnsupportedCodec
+from transcode.units import BadMedia, UnsupportedCodec
 
 _READ_BYTES = 256 * 1024
 _CONGESTION_PAUSE_S = 0.02
@@ -72,11 +72,12 @@ class MediaReader:
         try:
             self._session.feed(memoryview(self._buffer)[:size_bytes])
         except UnsupportedCodec as error:
-            self.close()
+            # Said before the socket goes: ingest should learn the reason first, not a broken pipe.
             self._on_failure("unsupported_codec", str(error))
-        except FlvError as error:
             self.close()
+        except BadMedia as error:
             self._on_failure("bad_media", str(error))
+            self.close()
         if self._session.congested and not self._closed:
             self._loop.remove_reader(self._sock)
             self._loop.call_later(_CONGESTION_PAUSE_S, self._resume)
@@ -125,7 +126,7 @@ class Host:
         if isinstance(message, Open):
             self._open(message)
         elif isinstance(message, Connect):
-            self._connect(message.session_id, media[0])
+            self._connect(message.session_id, message.container, media[0])
         elif isinstance(message, End):
             self._spawn(self._end(message.session_id))
         else:
@@ -136,7 +137,7 @@ class Host:
         kind = PassthroughSession if spec.quality == "passthrough" else LadderSession
         self._sessions[spec.session_id] = kind(spec, self._report)
 
-    def _connect(self, session_id: str, media: socket.socket) -> None:
+    def _connect(self, session_id: str, container: Container, media: socket.socket) -> None:
         session = self._sessions.get(session_id)
         previous = self._readers.pop(session_id, None)
         if previous is not None:
@@ -144,7 +145,7 @@ class Host:
         if session is None:
             media.close()
             return
-        session.connected()
+        session.connected(container)
 
         def failed(code: str, message: str) -> None:
             self._report(Failed(session_id=session_id, code=code, message=message))

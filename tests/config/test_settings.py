@@ -55,6 +55,22 @@ def test_a_secret_is_not_repeated_in_an_error(monkeypatch: pytest.MonkeyPatch) -
     assert "short!" not in str(caught.value)
 
 
+@pytest.mark.parametrize("passphrase", ["too short", "x" * 80, "p\u00e4ssphrase of words"])
+def test_a_passphrase_that_srt_cannot_use_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, passphrase: str
+) -> None:
+    monkeypatch.setenv("ANTLIVE_SRT_PASSPHRASE", passphrase)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "ANTLIVE_SRT_PASSPHRASE" in str(caught.value)
+    assert passphrase not in str(caught.value)
+
+
+def test_a_passphrase_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTLIVE_SRT_PASSPHRASE", "correct horse battery")
+    assert "correct horse" not in repr(load_settings())
+
+
 def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ READ_CLOCK = """() => {
   for (let cell = 0; cell < 49; cell += 1) {
     const bit = pixels[Math.floor((cell + 0.5) * width / 49) * 4 + 1] > 127 ? 1 : 0;
     if (cell < 48) { value = value * 2 + bit; ones += bit; }
-    else if ((ones & 1) !== bit) return null;
+    else if ((ones & 1) !== bit || ones === 0) return null;  // a black picture is no clock
   }
   return { clock_ms: value, now_ms: Date.now() };
 }"""

@@ -27,6 +27,7 @@ class Node:
     data_dir: Path
     media_dir: Path
     rtmp_url: str
+    srt_url: str
     ready_key: str
     api_url: str
     api_key: str
@@ -106,13 +107,16 @@ async def wait_until(
 
 
 @asynccontextmanager
-async def running_node(directory: Path, **environment: str) -> AsyncIterator[Node]:
-    """Start a node below `directory`, stop it with Ctrl-C's signal, and check that it left nothing behind."""
+async def running_node(directory: Path, **environment: str | None) -> AsyncIterator[Node]:
+    """Start a node below `directory`; stop it with Ctrl-C's signal at the end. A variable that is None is unset."""
     data_dir, media_dir = directory / "data", directory / "media"
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")}
+    variables: dict[str, str | None] = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")
+    }
     variables |= {
         "ANTLIVE_HTTP_PORT": "0",
         "ANTLIVE_RTMP_PORT": "0",
+        "ANTLIVE_SRT_PORT": "0",
         "ANTLIVE_BIND": "127.0.0.1",
         "ANTLIVE_PUBLIC_HOST": "127.0.0.1",
         "ANTLIVE_DATA_DIR": str(data_dir),
@@ -121,7 +125,8 @@ async def running_node(directory: Path, **environment: str) -> AsyncIterator[Nod
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "antlive", "serve",
-        env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        env={name: value for name, value in variables.items() if value is not None},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
     log_lines: list[str] = []
@@ -134,6 +139,7 @@ async def running_node(directory: Path, **environment: str) -> AsyncIterator[Nod
                 data_dir=data_dir,
                 media_dir=media_dir,
                 rtmp_url=welcome["RTMP URL"],
+                srt_url=welcome["SRT URL"],
                 ready_key=welcome["Stream key"],
                 api_url=welcome["API"],
                 api_key=welcome["API key"],
@@ -153,6 +159,7 @@ async def running_node(directory: Path, **environment: str) -> AsyncIterator[Nod
             raise
         finally:
             await logs
+    assert "Traceback" not in "\n".join(log_lines), "\n".join(log_lines)
 
 
 async def _read_welcome(stdout: asyncio.StreamReader) -> dict[str, str]:
@@ -172,11 +179,11 @@ async def _collect(stream: asyncio.StreamReader, lines: list[str]) -> None:
 
 @asynccontextmanager
 async def pushing(
-    source: Path, url: str, *options: str, loop: bool = True
+    source: Path, url: str, *options: str, loop: bool = True, container: str = "flv"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A real ffmpeg that pushes a file in real time; it is killed at the end."""
     looped = ("-stream_loop", "-1") if loop else ()
-    arguments = ["-v", "error", "-re", *looped, "-i", str(source), *(options or ("-c", "copy")), "-f", "flv", url]
+    arguments = ["-v", "error", "-re", *looped, "-i", str(source), *(options or ("-c", "copy")), "-f", container, url]
     process = await asyncio.create_subprocess_exec(
         FFMPEG, *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )

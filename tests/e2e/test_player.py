@@ -48,12 +48,13 @@ async def test_the_player_page_shows_the_live_picture(node: Node) -> None:
 
             await wait_until(seen_for_five_seconds, "five seconds of picture", 40, lambda: str(clocks))
             stats = await page.evaluate("window.antlivePlayer.stats()")
-    assert stats["playing"] and stats["error"] is None
+    assert stats["playing"] and stats["error"] is None, stats
     assert stats["rendition"] == "640x360"
     # What the page says of its latency is what the clock in its picture says.
     behind_s = (clocks[-1]["now_ms"] - clocks[-1]["clock_ms"]) / 1000
     assert stats["latency_s"] == pytest.approx(behind_s, abs=0.5)
-    assert problems == []
+    expected = "the server responded with a status of 404"  # while the page waits for the stream
+    assert [problem for problem in problems if expected not in problem] == []
 
 
 async def test_a_classic_stream_plays_too(node: Node) -> None:

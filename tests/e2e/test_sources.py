@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import natural_clip, synthetic_clip
-from tests.e2e.node import Node, pushing
+from tests.e2e.node import Node, pushing, wait_until
 from tests.e2e.viewer import Watched, watch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -51,6 +51,12 @@ SOURCES = [
     ),
     Source(name="odd size 641x361", clip={"size": "641x361", "video": ("-pix_fmt", "yuv444p")}),
     Source(name="smaller than the ladder", clip={"size": "320x180"}, sizes={"180p": (320, 180)}),
+    Source(
+        name="interlaced",
+        clip={**SMALL, "fps": "25", "gop_frames": 25, "video": ("-flags", "+ildct+ilme", "-x264-params", "tff=1")},
+        frame_rate=25,
+    ),
+    Source(name="anamorphic", clip={"size": "480x360", "filters": "setsar=4/3"}),
     Source(name="B-frames", clip={**SMALL, "video": B_FRAMES}),
     Source(
         name="AAC 44.1 kHz mono",
@@ -111,6 +117,23 @@ async def test_source_plays(node: Node, clips: Path, source: Source) -> None:
         check_video(watched[name], size, source)
     check_audio(watched["audio"], source.silent)
     check_alignment(watched)
+
+
+async def test_passthrough_says_the_bitrate_that_its_source_has(node: Node, clips: Path) -> None:
+    video = ("-b:v", "600k", "-maxrate", "600k", "-bufsize", "600k", "-nal-hrd", "cbr")
+    path = synthetic_clip(clips / "cbr.flv", size="640x360", seconds=6, video=video)
+    stream = await node.create(quality="passthrough")
+    async with pushing(path, stream["ingest"]["rtmpFullUrl"]):
+        await node.wait_for_state(stream["streamId"], "live")
+        stated_bps: list[int] = []
+
+        async def stated() -> bool:
+            master = await node.playlist(stream["playback"]["hlsUrl"])
+            stated_bps.append(master.playlists[0].stream_info.average_bandwidth - 160_000)
+            return stated_bps[-1] != stated_bps[0]
+
+        await wait_until(stated, "a measured bitrate", 20, lambda: str(stated_bps[-1]))
+    assert stated_bps[-1] == pytest.approx(600_000, rel=0.15)
 
 
 async def test_natural_clip_plays_in_every_rendition_of_standard(node: Node) -> None:

@@ -82,13 +82,21 @@ def test_cuts_fall_on_frames_and_parts_keep_to_the_part_target(
     assert starts_s[0] == 0
     durations_s = [later - earlier for earlier, later in itertools.pairwise(starts_s)]
     longest_s = max(durations_s)
-    assert longest_s <= plan.part_target_s
+    assert float(longest_s) <= plan.part_target_s
     for start_s, duration_s in zip(starts_s, durations_s, strict=False):
         assert (start_s * rate / step_ticks).denominator == 1
         assert duration_s >= Fraction(85, 100) * longest_s
     assert round(plan.segment_s) <= plan.target_duration_s
     audio_frames = ceil(longest_s * 48000 / 1024)
     assert audio_frames * 1024 / 48000 <= plan.part_target_s
+
+
+@pytest.mark.parametrize("rate", STANDARD_RATES)
+@pytest.mark.parametrize("step_ticks", [1, 2])
+def test_a_session_begins_at_the_last_part_of_its_first_segment(rate: Fraction, step_ticks: int) -> None:
+    plan = plan_cuts(rate, 2.0, 0.333, step_ticks)
+    assert plan.lead_ticks / rate == plan.part_starts_s[-1]
+    assert plan.lead_ticks % step_ticks == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""The player page in headless Chromium: how far the picture on the page is behind the clock burned into it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks.report import Figure
+from tests.e2e.browser import READ_CLOCK, open_page
+from tests.e2e.node import running_node, wait_until
+
+_SETTLE_S = 15.0
+
+
+async def run(directory: Path, quick: bool) -> list[Figure]:
+    """A minute of watching, after the player has settled."""
+    seconds = 15 if quick else 60
+    behind_s: list[float] = []
+    async with running_node(directory / "node") as node:
+        stream = await node.create(quality="standard")
+        arguments = ("-m", "antlive", "demo", "--url", stream["ingest"]["rtmpFullUrl"])
+        encoder = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            await node.wait_for_state(stream["streamId"], "live")
+            async with open_page(f"{node.base_url}/player/{stream['edgeId']}") as page:
+
+                async def picture() -> bool:
+                    return await page.evaluate(READ_CLOCK) is not None
+
+                await wait_until(picture, "a picture", 30)
+                await asyncio.sleep(_SETTLE_S)
+                before = await page.evaluate("window.antlivePlayer.stats()")
+                end_s = time.monotonic() + seconds
+                while time.monotonic() < end_s:
+                    clock = await page.evaluate(READ_CLOCK)
+                    if clock is not None:
+                        behind_s.append((clock["now_ms"] - clock["clock_ms"]) / 1000)
+                    await asyncio.sleep(0.1)
+                after = await page.evaluate("window.antlivePlayer.stats()")
+        finally:
+            encoder.kill()
+            await encoder.wait()
+    note = f"{len(behind_s)} looks, median {median(behind_s):.2f} s, {after['rendition']}"
+    return [
+        Figure(
+            name="picture behind its clock, p95", value=quantiles(behind_s, n=20)[-1], unit="s", at_most=2.0, note=note
+        ),
+        Figure(name=f"stalls in {seconds} s", value=after["stalls"] - before["stalls"], unit="", at_most=0),
+        Figure(name="dropped frames", value=after["dropped_frames"] - before["dropped_frames"], unit=""),
+    ]

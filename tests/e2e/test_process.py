@@ -1,0 +1,208 @@
+"""The life of a node's processes: started, stopped, killed, crowded. It leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+import aiohttp
+import psutil
+import pytest
+
+from config.settings import Settings
+from tests.e2e.inside import (
+    events_of,
+    processes_of,
+    role,
+    temporary_dir,
+    wait_for_events,
+    wait_for_exit,
+    workers,
+)
+from tests.e2e.node import Node, pushing, running_node, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+STOP_S = 5.0
+
+
+def default_media_dir(data_dir: Path) -> Path:
+    return Settings(data_dir=data_dir).effective_media_dir
+
+
+def _listing(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def _there(path: Path) -> bool:
+    return path.exists()
+
+
+async def refused_start(directory: Path, **environment: str) -> tuple[int | None, str]:
+    """Exit code and standard error of a node that does not come up."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")}
+    variables |= {
+        "ANTLIVE_BIND": "127.0.0.1",
+        "ANTLIVE_HTTP_PORT": "0",
+        "ANTLIVE_RTMP_PORT": "0",
+        "ANTLIVE_SRT_PORT": "0",
+        "ANTLIVE_DATA_DIR": str(directory / "data"),
+        "ANTLIVE_LOG_LEVEL": "error",
+        "TMPDIR": str(directory),
+        **environment,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "antlive", "serve",
+        env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 15)
+    assert stdout == b""
+    return process.returncode, stderr.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_everything_while_a_stream_is_live(
+    tmp_path: Path, tiny_clip: Path, number: signal.Signals
+) -> None:
+    async with running_node(tmp_path, ANTLIVE_MEDIA_DIR=None) as node:
+        stream = await node.create()
+        media_dir, temporary = default_media_dir(node.data_dir), Path(temporary_dir(node))
+        async with pushing(tiny_clip, stream["ingest"]["rtmpFullUrl"]):
+            await node.wait_for_state(stream["streamId"], "live")
+            processes = processes_of(node)
+            assert len(processes) >= 6
+            assert media_dir.is_relative_to("/dev/shm") and _there(temporary) and _listing(media_dir)
+            started_s = time.monotonic()
+            node.process.send_signal(number)
+            assert await asyncio.wait_for(node.process.wait(), STOP_S) == 0
+            assert time.monotonic() - started_s < STOP_S
+        await wait_for_exit(processes, timeout_s=0.5)
+        assert not _there(media_dir) and not _there(temporary)
+        assert not _there(node.data_dir / "serve.json")
+    assert "child_killed" not in node.log_text() and "sessions_cut" not in node.log_text(), node.log_text()
+    # Its state reached Redis before Redis was stopped: the next run has nothing to make good.
+    async with running_node(tmp_path) as again:
+        assert (await again.stream(stream["streamId"]))["state"] == "ended"
+        events = await wait_for_events(again, stream["streamId"], "connecting", "live", "disconnected", "ended")
+        assert [event.reason for event in events[2:]] == ["shutdown", "node_stopped"]
+
+
+async def test_ctrl_c_during_the_start_stops_at_once(tmp_path: Path) -> None:
+    variables = {**os.environ, "ANTLIVE_DATA_DIR": str(tmp_path / "data"), "TMPDIR": str(tmp_path)}
+    variables |= {"ANTLIVE_HTTP_PORT": "0", "ANTLIVE_RTMP_PORT": "0", "ANTLIVE_SRT_PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "antlive", "serve", env=variables, stdout=asyncio.subprocess.DEVNULL
+    )
+    found: list[psutil.Process] = []
+
+    async def ingest_started() -> bool:
+        found[:] = psutil.Process(process.pid).children(recursive=True)
+        return any("ingest" in child.cmdline() for child in found)
+
+    await wait_until(ingest_started, "the first role to be started")
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), STOP_S) == 0
+    await wait_for_exit(found, timeout_s=2)
+    assert _listing(tmp_path) == ["data"]
+
+
+async def test_children_of_a_killed_supervisor_go_away_and_the_next_start_works(
+    tmp_path: Path, tiny_clip: Path
+) -> None:
+    async with running_node(tmp_path) as node:
+        stream = await node.create()
+        code, text = await refused_start(tmp_path)
+        assert code == 1 and text.count("\n") == 1 and f"ANTLIVE_DATA_DIR={node.data_dir}" in text
+        assert _listing(tmp_path) == ["data"]
+        temporary = Path(temporary_dir(node))
+        async with pushing(tiny_clip, stream["ingest"]["rtmpFullUrl"]):
+            await node.wait_for_state(stream["streamId"], "live")
+            processes = processes_of(node)
+            node.process.kill()
+            await node.process.wait()
+            await wait_for_exit(processes, timeout_s=STOP_S)
+    async with running_node(tmp_path) as again:
+        assert not _there(temporary)
+        assert (again.api_key, again.ready_key) == (node.api_key, node.ready_key)
+        assert (await again.stream(stream["streamId"]))["state"] == "ended"
+        assert not list(again.media_dir.glob("lse_*/*"))
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", ["ANTLIVE_RTMP_PORT", "ANTLIVE_HTTP_PORT"])
+async def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    with taken_port() as port:
+        code, text = await refused_start(tmp_path, **{name: str(port)})
+    assert code == 1
+    assert text.count("\n") == 1 and f"127.0.0.1:{port} ({name}): Address already in use" in text, text
+    assert _listing(tmp_path) == ["data"]
+    assert not _there(default_media_dir(tmp_path / "data"))
+    left = [process for process in psutil.process_iter() if str(tmp_path) in " ".join(_command(process))]
+    assert left == []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+async def test_killed_children_are_started_again_on_the_same_ports(tmp_path: Path, tiny_clip: Path) -> None:
+    async with running_node(tmp_path) as node:
+        stream = await node.create()
+        stream_id, url, hls_url = stream["streamId"], stream["ingest"]["rtmpFullUrl"], stream["playback"]["hlsUrl"]
+        async with pushing(tiny_clip, url) as encoder:
+            await node.wait_for_state(stream_id, "live")
+            video_url = urljoin(hls_url, (await node.playlist(hls_url)).playlists[0].uri)
+            before = await node.text(video_url)
+
+            role(node, "web").kill()
+            await wait_until(lambda: _differs(node, video_url, before), "playlists to come back")
+
+            redis = role(node, "redis-server")
+            redis.kill()
+            await wait_until(lambda: _state_is(node, stream_id, "live"), "the stream to be back in Redis")
+            assert role(node, "redis-server").pid != redis.pid
+            await wait_for_events(node, stream_id, "connecting", "live")
+            assert encoder.returncode is None
+        await wait_for_events(node, stream_id, "connecting", "live", "disconnected")
+
+        async with pushing(tiny_clip, url) as encoder:
+            await wait_for_events(node, stream_id, "connecting", "live", "disconnected", "reconnected")
+            orphans = list(workers(node).values())
+            assert len(orphans) == 1
+            role(node, "ingest").kill()
+            assert await asyncio.wait_for(encoder.wait(), 10) != 0
+            await wait_for_exit(orphans, timeout_s=STOP_S)
+        ended = await node.wait_for_state(stream_id, "ended")
+        assert ended["endedAt"]
+        assert (await events_of(node, stream_id))[-1].reason == "node_restarted"
+        async with pushing(tiny_clip, url):
+            await node.wait_for_state(stream_id, "live")
+            assert await node.text(hls_url)
+
+
+async def _differs(node: Node, url: str, before: str) -> bool:
+    try:
+        return await node.text(url) != before
+    except aiohttp.ClientError:
+        return False
+
+
+async def _state_is(node: Node, stream_id: str, state: str) -> bool:
+    async with node.http.get(f"{node.api_url}/{stream_id}", headers=node.auth) as response:
+        return response.status == 200 and (await response.json())["state"] == state

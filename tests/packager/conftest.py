@@ -1,0 +1,62 @@
+"""An origin over HTTP, and the writer of what it serves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from packager.live_sessions import LiveSession, LiveSessions
+from packager.origin import SESSIONS, setup_origin
+from tests.packager.helpers import EDGE_ID, SESSION_ID, until
+
+MASTER = f"/live/{EDGE_ID}/master.m3u8"
+BASE = f"/live/{EDGE_ID}/{SESSION_ID}"
+
+
+@dataclass
+class Origin:
+    client: TestClient[web.Request, web.Application]
+    sessions: LiveSessions
+
+    @property
+    def session(self) -> LiveSession:
+        return self.sessions.get(EDGE_ID, SESSION_ID)
+
+    async def get(self, path: str, **headers: str) -> ClientResponse:
+        """The answer, its body read. `path` is taken from the session on unless it starts with a slash."""
+        response = await self.client.get(
+            path if path.startswith("/") else f"{BASE}/{path}", headers={"Accept-Encoding": "identity", **headers}
+        )
+        await response.read()
+        return response
+
+    async def held(self, count: int = 1) -> None:
+        """Until so many requests wait."""
+        await until(lambda: self.session.held_requests == count)
+
+
+NewOrigin = Callable[..., Awaitable[Origin]]
+
+
+@pytest.fixture
+async def new_origin(tmp_path: Path) -> AsyncIterator[NewOrigin]:
+    async with AsyncExitStack() as stack:
+
+        async def create(hold_target_durations: float = 3) -> Origin:
+            app = web.Application()
+            setup_origin(app, tmp_path, hold_target_durations=hold_target_durations)
+            client = await stack.enter_async_context(TestClient(TestServer(app), auto_decompress=False))
+            return Origin(client, app[SESSIONS])
+
+        yield create
+
+
+@pytest.fixture
+async def origin(new_origin: NewOrigin) -> Origin:
+    return await new_origin()

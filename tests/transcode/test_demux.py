@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcode.demux import FlvDemuxer
+from transcode.flv import TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, FlvError
+from transcode.units import AudioConfig, AudioPacket, Hints, Unit, UnsupportedCodec, VideoConfig, VideoPacket
+
+HEADER = b"FLV\x01\x05" + struct.pack(">II", 9, 0)
+AVCC = bytes.fromhex("0164001fffe1000467640000010004")
+ASC = bytes.fromhex("1190")
+
+
+def tag(kind: int, timestamp_ms: int, body: bytes) -> bytes:
+    size = len(body).to_bytes(3, "big")
+    time = (timestamp_ms & 0xFFFFFF).to_bytes(3, "big") + bytes([timestamp_ms >> 24])
+    return bytes([kind]) + size + time + bytes(3) + body + struct.pack(">I", 11 + len(body))
+
+
+def video_config(record: bytes = AVCC) -> bytes:
+    return tag(TAG_VIDEO, 0, b"\x17\x00\x00\x00\x00" + record)
+
+
+def picture(timestamp_ms: int, composition_ms: int = 0, keyframe: bool = False, data: bytes = b"nal") -> bytes:
+    first = b"\x17" if keyframe else b"\x27"
+    return tag(TAG_VIDEO, timestamp_ms, first + b"\x01" + composition_ms.to_bytes(3, "big", signed=True) + data)
+
+
+def amf_string(text: str) -> bytes:
+    return struct.pack(">H", len(text)) + text.encode()
+
+
+def metadata(*pairs: tuple[str, float | str]) -> bytes:
+    body = b"\x02" + amf_string("onMetaData") + b"\x08" + struct.pack(">I", len(pairs))
+    for name, value in pairs:
+        packed = b"\x02" + amf_string(value) if isinstance(value, str) else b"\x00" + struct.pack(">d", value)
+        body += amf_string(name) + packed
+    return tag(TAG_SCRIPT, 0, body + b"\x00\x00\x09")
+
+
+def demux(data: bytes) -> list[Unit]:
+    return list(FlvDemuxer().feed(HEADER + data))
+
+
+H264 = VideoConfig(codec="h264", extradata=AVCC)
+AAC = AudioConfig(codec="aac", extradata=ASC, sample_rate_hz=0, channels=0)
+MP3 = AudioConfig(codec="mp3", extradata=b"", sample_rate_hz=44100, channels=2)
+EX_AAC = b"\x90mp4a" + ASC
+
+CASES: list[tuple[str, bytes, list[Unit]]] = [
+    ("nothing", b"", []),
+    (
+        "H.264 with a B-frame",
+        video_config() + picture(33, 66, keyframe=True) + picture(66, -33),
+        [
+            H264,
+            VideoPacket(dts_ms=33, composition_ms=66, keyframe=True, data=b"nal"),
+            VideoPacket(dts_ms=66, composition_ms=-33, keyframe=False, data=b"nal"),
+        ],
+    ),
+    ("a repeated configuration is told once", video_config() * 3, [H264]),
+    ("an empty configuration is passed over", video_config(b"") + video_config(), [H264]),
+    ("a picture before its configuration is left out", picture(0, keyframe=True), []),
+    (
+        "a timestamp above 24 bits",
+        video_config() + picture(0xFEDCBA98, keyframe=True),
+        [H264, VideoPacket(dts_ms=0xFEDCBA98, composition_ms=0, keyframe=True, data=b"nal")],
+    ),
+    (
+        "a command frame and an end of sequence are no pictures",
+        video_config() + tag(9, 0, b"\x57\x00") + tag(9, 0, b"\x17\x02\0\0\0"),
+        [H264],
+    ),
+    ("a 4-byte data message (ffmpeg's timecode)", tag(TAG_SCRIPT, 0, b"\x00\x00\x00\x01"), []),
+    ("AAC", tag(8, 0, b"\xaf\x00" + ASC) + tag(8, 21, b"\xaf\x01raw"), [AAC, AudioPacket(pts_ms=21, data=b"raw")]),
+    ("AAC before its configuration is left out", tag(8, 21, b"\xaf\x01raw"), []),
+    ("an empty AAC configuration is passed over", tag(8, 0, b"\xaf\x00"), []),
+    ("MP3", tag(8, 5, b"\x2fraw"), [MP3, AudioPacket(pts_ms=5, data=b"raw")]),
+    (
+        "AAC as 5.1 encoders send it (Enhanced RTMP)",
+        tag(8, 0, EX_AAC) + tag(8, 9, b"\x91mp4araw"),
+        [AAC, AudioPacket(pts_ms=9, data=b"raw")],
+    ),
+    (
+        "H.264 by its FourCC (Enhanced RTMP)",
+        tag(9, 0, b"\x90avc1" + AVCC) + tag(9, 7, b"\x91avc1\x00\x00\x05nal") + tag(9, 8, b"\xa3avc1nal"),
+        [
+            H264,
+            VideoPacket(dts_ms=7, composition_ms=5, keyframe=True, data=b"nal"),
+            VideoPacket(dts_ms=8, composition_ms=0, keyframe=False, data=b"nal"),
+        ],
+    ),
+    (
+        "metadata",
+        metadata(("framerate", 25.0), ("videodatarate", 2500.0), ("encoder", "obs")),
+        [Hints(frame_rate=25.0, video_bitrate_bps=2_500_000.0, encoder="obs")],
+    ),
+    ("nonsense in metadata is no hint", metadata(("framerate", float("nan")), ("videodatarate", -1.0)), [Hints()]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_units(name: str, data: bytes, expected: list[Unit]) -> None:
+    assert demux(data) == expected
+
+
+@pytest.mark.parametrize(("name", "data", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_units_byte_by_byte(name: str, data: bytes, expected: list[Unit]) -> None:
+    demuxer = FlvDemuxer()
+    stream = HEADER + data
+    assert [unit for index in range(len(stream)) for unit in demuxer.feed(stream[index : index + 1])] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "named"),
+    [
+        ("Sorenson", tag(9, 0, b"\x22data"), "Sorenson"),
+        ("VP6", tag(9, 0, b"\x24data"), "VP6"),
+        ("HEVC as codec id 12", tag(9, 0, b"\x1c\x00\0\0\0"), "HEVC"),
+        ("HEVC by FourCC", tag(9, 0, b"\x90hvc1"), "hvc1"),
+        ("multitrack video", tag(9, 0, b"\x96\x00avc1"), "multitrack"),
+        ("Speex", tag(8, 0, b"\xb2data"), "11"),
+    ],
+)
+def test_a_codec_that_is_not_taken_is_named(name: str, data: bytes, named: str) -> None:
+    with pytest.raises(UnsupportedCodec, match=named):
+        demux(data)
+
+
+def test_bytes_that_are_no_flv_are_refused() -> None:
+    with pytest.raises(FlvError, match="header"):
+        list(FlvDemuxer().feed(b"GET / HTTP/1.1\r\n\r\n"))
+
+
+@given(st.binary(max_size=400))
+def test_whatever_follows_a_header_raises_only_our_errors(data: bytes) -> None:
+    try:
+        demux(data)
+    except (FlvError, UnsupportedCodec):
+        return
+
+
+@given(st.sampled_from([TAG_AUDIO, TAG_VIDEO, TAG_SCRIPT]), st.binary(max_size=80))
+def test_whatever_a_tag_holds_raises_only_our_errors(kind: int, body: bytes) -> None:
+    try:
+        demux(video_config() + tag(kind, 0, body))
+    except UnsupportedCodec:
+        return

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from packager.samples import Sample
+from transcode.passthrough_tracks import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE_HZ, CopiedAac, VideoTrackWriter
+from transcode.units import AudioConfig
+
+RATE_HZ = 48_000
+FRAME_S = AAC_FRAME_SAMPLES / RATE_HZ
+CONFIG = AudioConfig(codec="aac", extradata=b"\x11\x90", sample_rate_hz=0, channels=0)
+OTHER = AudioConfig(codec="aac", extradata=b"\x12\x10", sample_rate_hz=0, channels=0)
+
+
+def aac(published: list[Sample]) -> CopiedAac:
+    writer = CopiedAac(published.append, CONFIG, RATE_HZ, 2, origin_s=1.0)
+    writer.configure(CONFIG)
+    return writer
+
+
+def assert_unbroken(samples: list[Sample], first: int) -> None:
+    assert [sample.dts for sample in samples] == [first + index * AAC_FRAME_SAMPLES for index in range(len(samples))]
+
+
+def test_a_picture_lasts_until_the_next_one() -> None:
+    published: list[Sample] = []
+    writer = VideoTrackWriter(published.append)
+    for dts_s, keyframe in ((1.0, True), (1.04, False), (1.1, False)):
+        writer.add(dts_s, dts_s + 0.08, keyframe, b"nal")
+    assert [(sample.dts, sample.duration, sample.keyframe) for sample in published] == [
+        (90_000, 3600, True),
+        (93_600, 5400, False),
+    ]
+    writer.flush()
+    assert published[-1].duration == 5400
+    assert all(sample.pts - sample.dts == 0.08 * VIDEO_TIMESCALE_HZ for sample in published)
+
+
+def test_decode_times_always_ascend() -> None:
+    published: list[Sample] = []
+    writer = VideoTrackWriter(published.append)
+    for dts_s in (1.0, 1.0, 0.9, 1.04):
+        writer.add(dts_s, dts_s, True, b"nal")
+    writer.flush()
+    times = [sample.dts for sample in published]
+    assert times == sorted(set(times))
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [
+        sample.duration for sample in published[:-1]
+    ]
+
+
+def test_millisecond_timestamps_become_whole_frames() -> None:
+    published: list[Sample] = []
+    writer = aac(published)
+    for index in range(1000):
+        writer.add(b"raw", round((1.0 + index * FRAME_S) * 1000) / 1000)
+    writer.flush()
+    assert len(published) == 1000
+    assert_unbroken(published, RATE_HZ)
+
+
+def test_audio_waits_for_the_video_to_come_as_far() -> None:
+    published: list[Sample] = []
+    writer = aac(published)
+    for index in range(10):
+        writer.add(b"raw", 1.0 + index * FRAME_S)
+    assert published == []
+    writer.release(1.0 + 3.5 * FRAME_S)
+    assert len(published) == 4
+
+
+@pytest.mark.parametrize("late_s", [0.5, 3.0])
+def test_audio_that_begins_late_has_silence_before_it(late_s: float) -> None:
+    published: list[Sample] = []
+    writer = aac(published)
+    writer.add(b"first", 1.0 + late_s)
+    writer.flush()
+    assert_unbroken(published, RATE_HZ)
+    assert abs(published[-1].dts / RATE_HZ - (1.0 + late_s)) <= FRAME_S / 2
+    assert published[-1].data == b"first" and published[0].data != b"first"
+
+
+def test_a_gap_is_filled_and_an_overlap_is_cut() -> None:
+    published: list[Sample] = []
+    writer = aac(published)
+    for pts_s in (1.0, 2.0, 1.5, 2.0 + FRAME_S):
+        writer.add(b"raw", pts_s)
+    writer.flush()
+    assert_unbroken(published, RATE_HZ)
+    assert sum(sample.data == b"raw" for sample in published) == 3
+
+
+def test_packets_of_another_configuration_are_left_out_until_it_returns() -> None:
+    published: list[Sample] = []
+    writer = aac(published)
+    writer.add(b"one", 1.0)
+    writer.configure(OTHER)
+    writer.add(b"two", 1.0 + FRAME_S)
+    writer.configure(CONFIG)
+    writer.add(b"three", 1.0 + FRAME_S)
+    writer.flush()
+    assert [sample.data for sample in published] == [b"one", b"three"]
