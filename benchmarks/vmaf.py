@@ -16,7 +16,8 @@ SUBSAMPLE = 7
 def vmaf(rendition: Path, source: Path, frames: int) -> float:
     """The mean over the first `frames` frames. The rendition is scaled up (bicubic) to 1280x720."""
     with tempfile.NamedTemporaryFile(suffix=".json") as log:
-        cut = f"trim=end_frame={frames},setpts=N/30/TB"
+        # Numbered, not timed: no rounding of either container can pair a frame with its neighbour.
+        cut = f"trim=end_frame={frames},settb=1/30,setpts=N"
         graph = (
             f"[0:v]{cut},scale=1280:720:flags=bicubic,format=yuv420p[d];[1:v]{cut},format=yuv420p[r];"
             f"[d][r]libvmaf=n_threads=2:n_subsample={SUBSAMPLE}:log_fmt=json:log_path={log.name}:shortest=1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import ceil
+from math import ceil, floor
 
 from packager.presentation import Presentation, Rendition, Segment
 from packager.records import SessionRecord
@@ -98,11 +98,11 @@ def _segment_lines(segment: Segment, init: str, *, with_parts: bool) -> list[str
         for part in segment.parts:
             independent = ",INDEPENDENT=YES" if part.independent else ""
             uri = f"{segment.msn}.{part.part}.m4s"
-            lines.append(f'#EXT-X-PART:DURATION={_seconds(part.duration_s)},URI="{uri}"{independent}')
+            lines.append(f'#EXT-X-PART:DURATION={_duration(part.duration_s)},URI="{uri}"{independent}')
     if segment.gap:
         lines.append("#EXT-X-GAP")
     if segment.complete:
-        lines += [f"#EXTINF:{_seconds(segment.duration_s)},", f"{segment.msn}.m4s"]
+        lines += [f"#EXTINF:{_duration(segment.duration_s)},", f"{segment.msn}.m4s"]
     return lines
 
 
@@ -166,6 +166,11 @@ def _session(presentation: Presentation) -> SessionRecord:
 
 def _seconds(value: float) -> str:
     return f"{value:.5f}".rstrip("0").rstrip(".")
+
+
+def _duration(value_s: float) -> str:
+    """Rounded down: a player for which a part ends after what it holds of it (hls.js 1.7.4) loads nothing more."""
+    return _seconds(floor(value_s * 100_000 + 0.001) / 100_000)
 
 
 def _date_time(unix_ms: int) -> str:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import floor
 from pathlib import Path
 
 from packager.cmaf import init_segment
@@ -34,7 +35,7 @@ _KEEP_SEGMENTS = 2 * WINDOW_SEGMENTS + 1
 _KEEP_PARTS_TARGET_DURATIONS = 7
 """Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of."""
 
-_REMEMBERED_DATE_TIMES = 64
+_ROUNDING_MS = 0.001
 
 CURRENT = "current"
 
@@ -71,8 +72,10 @@ class _Rendition:
 class Publication:
     """Publishes one session. Each rendition may be written from a thread of its own.
 
-    `wall_time_s` maps media time to Unix time, both in seconds; it is asked once per media sequence number, so that all
-    renditions agree on a segment's PROGRAM-DATE-TIME. `on_published` hears the rendition of each part and segment.
+    `wall_time_s` maps media time to Unix time, both in seconds. It should be linear, and give segments of video whole
+    milliseconds: players move a playlist by what PROGRAM-DATE-TIME and durations disagree, and one moved later by a
+    fraction of a millisecond stops hls.js (1.7.4), to which the last part then ends after what it holds of it. For the
+    same reason times are rounded down. `on_published` hears the rendition of each part and segment.
     """
 
     def __init__(
@@ -94,7 +97,6 @@ class Publication:
         # What has left the playlist stays for as long as the playlist is, and for a segment (6.2.2).
         self._keep_segments_s = 2 * window_s + target_duration_s
         self._wall_time_s = wall_time_s
-        self._date_times_ms: dict[int, int] = {}
         self._discontinuous: set[int] = set()
         self._lock = threading.Lock()
         self._renditions: dict[str, _Rendition] = {}
@@ -134,19 +136,15 @@ class Publication:
         """A segment begins at this media time. A discontinuity of one rendition is one of all (6.2.4)."""
         rendition = self._renditions[name]
         with self._lock:
-            if msn not in self._date_times_ms:
-                self._date_times_ms[msn] = round(self._wall_time_s(start_s) * 1000)
-                self._date_times_ms.pop(msn - _REMEMBERED_DATE_TIMES, None)
             if discontinuity:
                 self._discontinuous.add(msn)
             discontinuity = msn in self._discontinuous
-            program_date_time_ms = self._date_times_ms[msn]
         rendition.discontinuities += discontinuity
         rendition.open_parts = 0
         rendition.open = OpenRecord(
             rendition=name,
             msn=msn,
-            program_date_time_ms=program_date_time_ms,
+            program_date_time_ms=floor(self._wall_time_s(start_s) * 1000 + _ROUNDING_MS),
             discontinuity=discontinuity,
             discontinuities=rendition.discontinuities,
             init=rendition.init,

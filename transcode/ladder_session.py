@@ -17,7 +17,6 @@ from packager.segmenter import RenditionSegmenter
 from transcode.audio import AudioTranscoder
 from transcode.audio_thread import AudioThread
 from transcode.ladder import Ladder
-from transcode.lag import WallClock
 from transcode.plan import CutPlan, plan_cuts, plan_renditions
 from transcode.readiness import Readiness
 from transcode.rung_thread import RungThread
@@ -36,7 +35,7 @@ class LadderSession:
     def __init__(self, spec: SessionSpec, report: Report) -> None:
         self._spec = spec
         self._report = report
-        self._clock = SessionClock()
+        self._clock = SessionClock(correct_drift=True)
         self._source = Source(self._clock)
         self._publication: Publication | None = None
         self._failed = False
@@ -97,12 +96,8 @@ class LadderSession:
 
     def _open_publication(self, cuts: CutPlan, shift_s: float) -> Publication:
         """`shift_s` is added to published times to get session times."""
-        self._wall = wall = WallClock(self._clock.start_wall_s, self._clock.lag.lag_s)
-
-        def wall_time_s(media_s: float) -> float:
-            wall.follow(media_s, self._clock.lag.lag_s)
-            return wall.wall_s(media_s + shift_s)
-
+        # In whole milliseconds, as segments are: their PROGRAM-DATE-TIMEs are then exact.
+        zero_wall_s = round(self._clock.start_wall_s + shift_s + self._clock.lag.lag_s, 3)
         return Publication(
             Path(self._spec.media_dir),
             edge_id=self._spec.edge_id,
@@ -111,7 +106,7 @@ class LadderSession:
             window_s=self._spec.window_s,
             part_target_s=cuts.part_target_s,
             target_duration_s=cuts.target_duration_s,
-            wall_time_s=wall_time_s,
+            wall_time_s=lambda media_s: zero_wall_s + media_s,
         )
 
     def _go_live(self) -> None:

@@ -1,9 +1,12 @@
-"""How far behind its own clock a source arrives: the base against which "late" is judged and wall time is derived."""
+"""How far behind its own clock a source arrives: the base against which "late" is judged and drift is seen."""
 
 from __future__ import annotations
 
 _BUCKET_S = 15.0
 _SLEW_S_PER_S = 0.0005
+_TIME_CONSTANT_S = 60.0
+"""Longer than a minimum is remembered, so that the correction does not overshoot what it can't see yet."""
+_LONGEST_STEP_S = 1.0
 
 
 class ArrivalLag:
@@ -33,21 +36,25 @@ class ArrivalLag:
         return min(known, default=0.0)
 
 
-class WallClock:
-    """Media time to wall time (Unix seconds) for PROGRAM-DATE-TIME: follows the lag, but without visible steps."""
+class DriftCorrection:
+    """What is added to a source's timestamps so that they advance with this node's clock, in seconds.
 
-    def __init__(self, start_wall_s: float, lag_s: float) -> None:
-        self._start_wall_s = start_wall_s
-        self._lag_s = lag_s
-        self._at_media_s: float | None = None
+    Media time is then wall time plus a constant: PROGRAM-DATE-TIME stays exact for days without ever stepping. The
+    grid repeats or drops a frame now and then, and audio is stretched by less than can be heard.
+    """
 
-    def follow(self, media_s: float, lag_s: float) -> None:
-        """Move towards `lag_s`, by at most 0.5 ms per second of media."""
-        if self._at_media_s is not None:
-            step_s = max(0.0, media_s - self._at_media_s) * _SLEW_S_PER_S
-            self._lag_s += min(step_s, max(-step_s, lag_s - self._lag_s))
-        self._at_media_s = media_s
+    def __init__(self) -> None:
+        self.offset_s = 0.0
+        self._reference_s: float | None = None
+        self._at_s = 0.0
 
-    def wall_s(self, media_s: float) -> float:
-        """Unix time in seconds at which the frame of this media time reached ingest."""
-        return self._start_wall_s + media_s + self._lag_s
+    def follow(self, arrival_s: float, lag_s: float) -> None:
+        """Move so that `lag_s` returns to what it was once it had been measured."""
+        step_s = min(arrival_s - self._at_s, _LONGEST_STEP_S)
+        self._at_s = arrival_s
+        if self._reference_s is None:
+            if arrival_s >= 2 * _BUCKET_S:
+                self._reference_s = lag_s
+            return
+        rate = (lag_s - self._reference_s) / _TIME_CONSTANT_S
+        self.offset_s += step_s * min(_SLEW_S_PER_S, max(-_SLEW_S_PER_S, rate))

@@ -32,6 +32,7 @@ _AAC_LC = 2
 _GUESSED_BITRATE_BPS = 4_000_000
 _PEAK_SHARE = 1.25
 _MEASURE_S = 4.0
+_LARGEST_DRIFT_S = 1.0
 
 
 class PassthroughOutput:
@@ -51,6 +52,8 @@ class PassthroughOutput:
         self._clock = clock
         self._video_config = video
         self._shift_s: float | None = None
+        self._zero_wall_s = clock.start_wall_s
+        self._zero_wall_shift_s: float | None = None
         self._last_audio_arrival_s = clock.now_s()
         self._measured_from_s = ORIGIN_S
         self._measured_bytes = 0
@@ -157,7 +160,12 @@ class PassthroughOutput:
         return writer
 
     def _wall_time_s(self, media_s: float) -> float:
-        return self._clock.start_wall_s + media_s - (self._shift_s or 0.0) + self._clock.lag.lag_s
+        """Unix time in seconds: linear as long as a connection lasts, unless the source's clock has drifted far."""
+        if self._shift_s is not None:
+            zero_s = self._clock.start_wall_s - self._shift_s + self._clock.lag.lag_s
+            if self._zero_wall_shift_s != self._shift_s or abs(zero_s - self._zero_wall_s) > _LARGEST_DRIFT_S:
+                self._zero_wall_s, self._zero_wall_shift_s = round(zero_s, 3), self._shift_s
+        return self._zero_wall_s + media_s
 
     def _go_live(self) -> None:
         self._publication.make_current()

@@ -21,7 +21,7 @@ class PassthroughSession:
     def __init__(self, spec: SessionSpec, report: Report) -> None:
         self._spec = spec
         self._report = report
-        self._clock = SessionClock()
+        self._clock = SessionClock(correct_drift=False)
         self._source = Source(self._clock)
         self._video_config: VideoConfig | None = None
         self._audio_config: AudioConfig | None = None

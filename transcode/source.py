@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from config.session import Container
 from transcode.demux import FlvDemuxer
-from transcode.lag import ArrivalLag
+from transcode.lag import ArrivalLag, DriftCorrection
 from transcode.mpegts_demux import MpegTsDemuxer
 from transcode.timeline import ConnectionTimeline
 from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
@@ -38,12 +38,16 @@ TimedUnit = TimedVideo | TimedAudio | VideoConfig | AudioConfig | Hints
 
 
 class SessionClock:
-    """Session time: seconds since the session's first connection. `lag` tells how late media arrive on it."""
+    """Session time: seconds since the session's first connection. `lag` tells how late media arrive on it.
 
-    def __init__(self) -> None:
+    `drift` is None where a source keeps its own pace.
+    """
+
+    def __init__(self, *, correct_drift: bool) -> None:
         self._start_monotonic_s = time.monotonic()
         self.start_wall_s = time.time()
         self.lag = ArrivalLag()
+        self.drift = DriftCorrection() if correct_drift else None
 
     def now_s(self) -> float:
         """Session time now."""
@@ -84,7 +88,10 @@ class Source:
                 yield unit
 
     def _place(self, track: str, raw_ms: float, arrival_s: float) -> float:
-        lag = self._clock.lag
-        media_s = self._timeline.map(track, raw_ms, arrival_s - lag.lag_s)
+        lag, drift = self._clock.lag, self._clock.drift
+        offset_s = drift.offset_s if drift is not None else 0.0
+        media_s = self._timeline.map(track, raw_ms, arrival_s - lag.lag_s - offset_s) + offset_s
         lag.observe(arrival_s, media_s)
+        if drift is not None:
+            drift.follow(arrival_s, lag.lag_s)
         return media_s

@@ -40,12 +40,15 @@ function start() {
 
 function startHls() {
   if (hls) hls.destroy();
-  // The distance to the live edge is the playlist's own: PART-HOLD-BACK, or HOLD-BACK of a classic stream.
+  // The distance to the live edge is the playlist's own: PART-HOLD-BACK, or HOLD-BACK of a classic stream. What has been
+  // played is left to the browser to evict: hls.js (1.7.4) loses track of the part it is loading when it does that itself,
+  // and stops until the buffer has run dry.
   hls = new Hls({
     lowLatencyMode: true,
     // A player that has fallen behind catches up by playing a little faster instead of jumping.
     maxLiveSyncPlaybackRate: 1.1,
-    backBufferLength: 30,
+    // Not the second of default: the first moment of playback may stall, and the distance is never taken back.
+    liveSyncOnStallIncrease: 0.3,
     // The first choice comes from the ladder's middle until the network has been measured.
     abrEwmaDefaultEstimate: 2_500_000,
   });
@@ -213,7 +216,7 @@ element.rendition.addEventListener('change', () => {
   if (hls) hls.nextLevel = Number(element.rendition.value);
 });
 
-window.antlivePlayer = { stats };
+window.antlivePlayer = { stats, get hls() { return hls; } };
 state('connecting', 'connecting');
 setInterval(() => {
   keepUp();

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcode.lag import ArrivalLag, WallClock
+from transcode.lag import ArrivalLag, DriftCorrection
 
 
 def test_the_lag_is_the_least_that_was_seen() -> None:
@@ -30,13 +30,24 @@ def test_it_follows_a_clock_that_drifts(drift_ppm: int) -> None:
     assert lag.lag_s == pytest.approx(-3600 * drift_ppm / 1e6, abs=0.005)
 
 
-def test_wall_time_follows_slowly_and_never_jumps() -> None:
-    clock = WallClock(start_wall_s=1000.0, lag_s=0.0)
-    clock.follow(0.0, 0.0)
-    previous_s = clock.wall_s(0.0)
-    for segment in range(1, 200):
-        clock.follow(segment * 2.0, 0.05)
-        wall_s = clock.wall_s(segment * 2.0)
-        assert wall_s - previous_s == pytest.approx(2.0, abs=0.0011)
-        previous_s = wall_s
-    assert clock.wall_s(400.0) == pytest.approx(1400.05)
+@pytest.mark.parametrize("drift_ppm", [100, -100, 0])
+def test_a_source_whose_clock_drifts_is_kept_at_the_pace_of_ours(drift_ppm: int) -> None:
+    lag, drift = ArrivalLag(), DriftCorrection()
+    largest_step_s = 0.0
+    for tick in range(10 * 7200):
+        arrival_s = tick / 10
+        jitter_s = 0.004 * (tick % 7)
+        before_s = drift.offset_s
+        media_s = arrival_s * (1 + drift_ppm / 1e6) + before_s
+        lag.observe(arrival_s + jitter_s, media_s)
+        drift.follow(arrival_s + jitter_s, lag.lag_s)
+        largest_step_s = max(largest_step_s, abs(drift.offset_s - before_s))
+        assert media_s == pytest.approx(arrival_s, abs=0.02)
+    assert largest_step_s <= 0.0005 * 0.2
+
+
+def test_an_encoder_that_was_away_for_long_moves_nothing_at_once() -> None:
+    drift = DriftCorrection()
+    drift.follow(40.0, 0.0)
+    drift.follow(100.0, 5.0)
+    assert abs(drift.offset_s) <= 0.0005
