@@ -19,6 +19,7 @@ from ingest.broadcasts import Broadcasts
 from ingest.workers import WORKER_DIED, OnReport, WorkerPool
 from streams.events import StreamEvent, decode_event
 from streams.model import Stream
+from streams.state import EventType
 from streams.store import StreamStore
 
 NODE_ID = "node-test"
@@ -144,8 +145,10 @@ class OneStreamNode:
         return found.state.value
 
     async def events(self) -> list[StreamEvent]:
+        """The events of its sessions: those after the stream's creation."""
         entries = await self.store.redis.xrange(self.store.keys.events) or []
-        return [decode_event(fields) for _, fields in entries if fields]
+        events = [decode_event(fields) for _, fields in entries if fields]
+        return [event for event in events if event.type is not EventType.CREATED]
 
     async def wait_for_events(self, *types: str) -> list[StreamEvent]:
         """The events of the stream, once these, and only these, have happened in this order."""
@@ -156,7 +159,7 @@ class OneStreamNode:
             return [event.type.value.removeprefix("stream.") for event in found] == list(types)
 
         await wait_until(happened, lambda: f"{types}, found {[event.type.value for event in found]}")
-        assert [event.seq for event in found] == list(range(1, len(found) + 1))
+        assert [event.seq for event in found] == list(range(2, len(found) + 2))
         return found
 
 
