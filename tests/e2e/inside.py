@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from streams.events import StreamEvent, decode_event
 from streams.records import text
+from streams.state import EventType
 from tests.e2e.node import Node, wait_until
 
 
@@ -31,11 +32,11 @@ async def redis_of(node: Node) -> AsyncIterator[Redis]:
 
 
 async def events_of(node: Node, stream_id: str) -> list[StreamEvent]:
-    """Everything that happened to a stream."""
+    """Everything that happened to a stream after it was created."""
     async with redis_of(node) as redis:
         entries = await redis.xrange("antlive:events") or []
     events = [decode_event(fields) for _, fields in entries if fields]
-    return [event for event in events if event.stream_id == stream_id]
+    return [event for event in events if event.stream_id == stream_id and event.type is not EventType.CREATED]
 
 
 async def wait_for_events(node: Node, stream_id: str, *types: str, timeout_s: float = 15.0) -> list[StreamEvent]:
@@ -47,7 +48,7 @@ async def wait_for_events(node: Node, stream_id: str, *types: str, timeout_s: fl
         return names(found) == list(types)
 
     await wait_until(happened, f"events {types}", timeout_s, lambda: str(names(found)))
-    assert [event.seq for event in found] == list(range(1, len(found) + 1))
+    assert [event.seq for event in found] == list(range(2, len(found) + 2))
     assert [event.at for event in found] == sorted(event.at for event in found)
     return found
 
