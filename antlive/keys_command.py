@@ -59,7 +59,7 @@ def _runner(command: Command) -> Callable[[Settings, argparse.Namespace], int]:
         except ValueError as error:
             return _fail(str(error), 2)
         except (RedisError, OSError) as error:
-            return _fail(f"Redis does not answer: {error}")
+            return _fail(f"Redis does not answer: {type(error).__name__}")
 
     return run
 

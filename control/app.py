@@ -8,6 +8,7 @@ from aiohttp import web
 
 from config.settings import Settings
 from control.auth import auth_middleware
+from control.console_page import setup_console
 from control.context import RATE, RECONNECT_WINDOW_S, STORE, URLS
 from control.docs import setup_docs
 from control.errors import error_middleware
@@ -37,6 +38,7 @@ def setup_control(root: web.Application, settings: Settings, store: StreamStore,
     )
     root.add_subapp(API_PREFIX, api)
     setup_docs(root, GROUPS)
+    setup_console(root)
 
 
 def create_api(

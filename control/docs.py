@@ -27,14 +27,16 @@ def setup_docs(root: web.Application, groups: Sequence[Routes]) -> None:
     """Serve the document of `groups`, for machines and for people."""
     document = openapi_document(groups)
     anyone = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"}
-    root.router.add_get("/openapi.json", _fixed(json.dumps(document, indent=1), "application/json", anyone))
-    root.router.add_get("/docs", _fixed(docs_page(document), "text/html", PAGE_HEADERS))
-    root.router.add_get("/docs/docs.css", _fixed(_STYLE.read_text(), "text/css", PAGE_HEADERS))
+    root.router.add_get("/openapi.json", fixed_page(json.dumps(document, indent=1), "application/json", anyone))
+    root.router.add_get("/docs", fixed_page(docs_page(document), "text/html", PAGE_HEADERS))
+    root.router.add_get("/docs/docs.css", fixed_page(_STYLE.read_text(), "text/css", PAGE_HEADERS))
 
 
-def _fixed(
+def fixed_page(
     text: str, content_type: str, headers: dict[str, str]
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler that always answers the same."""
+
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(text=text, content_type=content_type, headers=headers)
 

@@ -1,0 +1,85 @@
+// Ingest health of a live stream, with plots of the last minutes. Asked for only while it is looked at.
+
+import { h } from './dom.js';
+import { Plot } from './plot.js';
+
+const EVERY_MS = 2000;
+
+const mbps = (bps) => `${(bps / 1e6).toFixed(2)} Mbit/s`;
+const fps = (value) => `${value.toFixed(2)} fps`;
+const percent = (share) => `${(share * 100).toFixed(2)} %`;
+
+export class Health {
+  constructor(api, streamId) {
+    this.api = api;
+    this.streamId = streamId;
+    this.timer = 0;
+    this.running = false;
+    this.srt = null;
+    this.facts = h('dl', { className: 'facts' });
+    this.warnings = h('ul', { className: 'warnings', 'aria-label': 'Warnings' });
+    this.bitrate = new Plot('Bitrate', mbps);
+    this.fps = new Plot('Frame rate', fps);
+    this.loss = new Plot('SRT loss', percent);
+    this.note = h('p', { className: 'dim' });
+    this.plots = h('div', { className: 'plots' }, this.bitrate.element, this.fps.element, this.loss.element);
+    this.element = h('div', { className: 'health', hidden: true }, h('h2', {}, 'Ingest'), this.note, this.warnings, this.plots, this.facts);
+  }
+
+  follow(stream) {
+    const running = stream.state === 'live' || stream.state === 'connecting';
+    this.element.hidden = !running;
+    if (running) this.draw(stream.ingest.health);
+    if (running && !this.running) this.timer = setInterval(() => this.ask(), EVERY_MS);
+    if (!running) this.stop();
+    this.running = running;
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.running = false;
+  }
+
+  async ask() {
+    if (document.hidden) return;
+    try {
+      this.draw((await this.api.get(`/live-streams/${this.streamId}`)).ingest.health);
+    } catch (error) {
+      this.note.textContent = error.message;
+    }
+  }
+
+  draw(health) {
+    this.note.textContent = health ? '' : 'No health data: no encoder is connected, or this node reports none.';
+    this.plots.hidden = !health;
+    this.warnings.replaceChildren(...(health?.warnings ?? []).map((warning) => h('li', {}, h('b', {}, warning.code), ` ${warning.message}`)));
+    if (!health) return this.facts.replaceChildren();
+    this.bitrate.add(health.bitrateBps ?? null);
+    this.fps.add(health.video?.fpsMeasured ?? null);
+    this.loss.element.hidden = !health.srt;
+    if (health.srt) this.loss.add(this.lossShare(health.srt));
+    const { video, audio, srt } = health;
+    const rows = [
+      ['Protocol', health.protocol],
+      ['Encoder', health.encoder],
+      ['Video', video && `${video.codec} ${video.widthPx}×${video.heightPx}`],
+      ['GOP', video?.gopS && `${video.gopS.toFixed(1)} s`],
+      ['Audio', audio && `${audio.codec} ${audio.sampleRateHz} Hz, ${audio.channels} ch`],
+      ['Timestamp jumps', health.timestampJumps],
+      ['Round trip', srt && `${srt.rttMs} ms`],
+    ];
+    this.facts.replaceChildren(
+      ...rows.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, `${value}`))),
+    );
+    return undefined;
+  }
+
+  // Lost of what should have come since the last look.
+  lossShare(srt) {
+    const before = this.srt ?? { packetsReceived: 0, packetsLost: 0 };
+    this.srt = srt;
+    const lost = srt.packetsLost - before.packetsLost;
+    const all = srt.packetsReceived - before.packetsReceived + lost;
+    return all > 0 ? Math.max(0, lost / all) : 0;
+  }
+}
