@@ -33,9 +33,7 @@ def test_a_delivery_is_verified(verify: Callable[[str, dict[str, str], bytes], N
 
 
 @pytest.mark.parametrize("spoilt", ["body", "secret", "id", "time"])
-def test_what_is_not_from_here_is_refused(
-    verify: Callable[[str, dict[str, str], bytes], None], spoilt: str
-) -> None:
+def test_what_is_not_from_here_is_refused(verify: Callable[[str, dict[str, str], bytes], None], spoilt: str) -> None:
     secret = new_secret()
     sent_s = int(time.time()) - (600 if spoilt == "time" else 0)
     headers = signed_headers([secret], "ev_1", sent_s, b"{}")
