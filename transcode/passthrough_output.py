@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
+from config.ladders import AUDIO_SAMPLE_RATE_HZ
 from config.session import Live, Note, SessionSpec
 from packager.codecs import CodecError, parse_aac_config, parse_avc_config
 from packager.cuts import FollowedCuts, SourceCuts
@@ -13,6 +14,7 @@ from packager.publication import Publication
 from packager.samples import AudioTrack, Sample, VideoTrack
 from packager.segmenter import RenditionSegmenter
 from transcode.passthrough_tracks import (
+    AAC_FRAME_SAMPLES,
     VIDEO_TIMESCALE_HZ,
     AudioTrackWriter,
     CopiedAac,
@@ -22,7 +24,7 @@ from transcode.passthrough_tracks import (
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, TimedAudio, TimedVideo
-from transcode.units import AudioConfig, UnsupportedCodec, VideoConfig
+from transcode.units import AudioConfig, Hints, UnsupportedCodec, VideoConfig
 
 ORIGIN_S = 1.0
 """Published media time of the first picture: above zero, so that no audio before it is negative."""
@@ -30,6 +32,7 @@ SILENT_AFTER_S = 0.5
 _LONGEST_SEGMENTS = 3
 _AAC_LC = 2
 _GUESSED_BITRATE_BPS = 4_000_000
+_GUESSED_FRAME_RATE = 30.0
 _PEAK_SHARE = 1.25
 _MEASURE_S = 4.0
 _LARGEST_DRIFT_S = 1.0
@@ -45,7 +48,7 @@ class PassthroughOutput:
         clock: SessionClock,
         video: VideoConfig,
         audio: AudioConfig | None,
-        bitrate_hint_bps: float | None,
+        hints: Hints,
     ) -> None:
         self._spec = spec
         self._report = report
@@ -58,7 +61,12 @@ class PassthroughOutput:
         self._measured_from_s = ORIGIN_S
         self._measured_bytes = 0
         self._peak_bps = 0.0
-        self._part_target_s = ceil(spec.part_s * 1000 + 1) / 1000
+        self._track = _video_track(video, hints.video_bitrate_bps)
+        # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
+        frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
+        video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
+        audio_rate_hz = _copied_rate_hz(audio) or AUDIO_SAMPLE_RATE_HZ
+        part_target_s = _up_to_ms(video_part_s + AAC_FRAME_SAMPLES / audio_rate_hz)
         # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
         self._target_duration_s = ceil(_LONGEST_SEGMENTS * spec.segment_s)
         self._publication = Publication(
@@ -67,13 +75,12 @@ class PassthroughOutput:
             session_id=spec.session_id,
             low_latency=spec.low_latency,
             window_s=spec.window_s,
-            part_target_s=self._part_target_s,
+            part_target_s=part_target_s,
             target_duration_s=self._target_duration_s,
             wall_time_s=self._wall_time_s,
         )
-        self._track = _video_track(video, bitrate_hint_bps)
         self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
-        cuts = SourceCuts(spec.segment_s, self._part_target_s, self._target_duration_s, VIDEO_TIMESCALE_HZ)
+        cuts = SourceCuts(spec.segment_s, video_part_s, self._target_duration_s, VIDEO_TIMESCALE_HZ)
         self._video_segmenter = RenditionSegmenter(self._publication, self._track, cuts)
         self._video = VideoTrackWriter(self._video_segmenter.add)
         self._audio = self._audio_writer(audio, cuts)
@@ -190,6 +197,15 @@ def _video_track(config: VideoConfig, bitrate_bps: float | None) -> VideoTrack:
         bandwidth_bps=int(average_bps * _PEAK_SHARE),
         average_bandwidth_bps=average_bps,
     )
+
+
+def _up_to_ms(seconds: float) -> float:
+    return ceil(round(seconds * 1000, 3)) / 1000
+
+
+def _copied_rate_hz(config: AudioConfig | None) -> int | None:
+    track = _copied_track(config)
+    return None if track is None else track.sample_rate_hz
 
 
 def _copied_track(config: AudioConfig | None) -> AudioTrack | None:

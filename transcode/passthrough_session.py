@@ -25,7 +25,7 @@ class PassthroughSession:
         self._source = Source(self._clock)
         self._video_config: VideoConfig | None = None
         self._audio_config: AudioConfig | None = None
-        self._bitrate_hint_bps: float | None = None
+        self._hints = Hints()
         self._waiting: list[TimedVideo | TimedAudio] = []
         self._output: PassthroughOutput | None = None
 
@@ -52,7 +52,7 @@ class PassthroughSession:
 
     def _take(self, unit: TimedUnit) -> None:
         if isinstance(unit, Hints):
-            self._bitrate_hint_bps = unit.video_bitrate_bps
+            self._hints = unit
         elif isinstance(unit, VideoConfig):
             self._video_config = unit
             if self._output is not None:
@@ -76,7 +76,7 @@ class PassthroughSession:
             return
         assert self._video_config is not None
         self._output = PassthroughOutput(
-            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._bitrate_hint_bps
+            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._hints
         )
         self._waiting = []
         for held in waiting:

@@ -78,6 +78,11 @@ class MediaReader:
         except BadMedia as error:
             self._on_failure("bad_media", str(error))
             self.close()
+        except Exception as error:
+            # A fault of ours ends this session, and is told; the worker's other sessions go on.
+            traceback.print_exception(error, file=sys.stderr)
+            self._on_failure("pipeline_failed", f"{type(error).__name__}: {error}")
+            self.close()
         if self._session.congested and not self._closed:
             self._loop.remove_reader(self._sock)
             self._loop.call_later(_CONGESTION_PAUSE_S, self._resume)
@@ -135,7 +140,12 @@ class Host:
     def _open(self, message: Open) -> None:
         spec = message.spec
         kind = PassthroughSession if spec.quality == "passthrough" else LadderSession
-        self._sessions[spec.session_id] = kind(spec, self._report)
+        try:
+            self._sessions[spec.session_id] = kind(spec, self._report)
+        except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)
+            message_text = f"{type(error).__name__}: {error}"
+            self._report(Failed(session_id=spec.session_id, code="pipeline_failed", message=message_text))
 
     def _connect(self, session_id: str, container: Container, media: socket.socket) -> None:
         session = self._sessions.get(session_id)

@@ -13,6 +13,7 @@ from control.app import API_PREFIX, create_api
 from control.docs import setup_docs
 from control.groups import GROUPS
 from control.urls import PublicUrls
+from control.webhooks.policy import WebhookPolicy
 from streams.api_keys import Rate
 from streams.store import StreamStore
 
@@ -76,11 +77,17 @@ class Api:
             return Reply(response.status, response.headers, body)
 
 
+# What the document says of URLs, whatever an installation allows of them.
+ANY_URL = WebhookPolicy(allow_http=True, allow_private=True)
+
+
 @asynccontextmanager
 async def serve_api(store: StreamStore, urls: PublicUrls = URLS, rate: Rate = RATE) -> AsyncIterator[Api]:
     """The API mounted as it is in the server."""
     root = web.Application()
-    root.add_subapp(API_PREFIX, create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S, rate=rate))
+    root.add_subapp(
+        API_PREFIX, create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S, rate=rate, webhooks=ANY_URL)
+    )
     setup_docs(root, GROUPS)
     runner = web.AppRunner(root)
     await runner.setup()

@@ -100,6 +100,13 @@ SOURCES = [
         sizes={"source": (640, 360)},
         silent=True,
     ),
+    Source(
+        name="passthrough at 2 fps",
+        clip={**SMALL, "fps": "2", "gop_frames": 4, "seconds": 8},
+        quality="passthrough",
+        sizes={"source": (640, 360)},
+        frame_rate=2,
+    ),
 ]
 
 
@@ -117,6 +124,8 @@ async def test_source_plays(node: Node, clips: Path, source: Source) -> None:
         check_video(watched[name], size, source)
     check_audio(watched["audio"], source.silent)
     check_alignment(watched)
+    for rendition in watched.values():
+        check_parts(rendition)
 
 
 async def test_passthrough_says_the_bitrate_that_its_source_has(node: Node, clips: Path) -> None:
@@ -148,6 +157,8 @@ async def test_natural_clip_plays_in_every_rendition_of_standard(node: Node) -> 
         check_video(watched[name], size, Source(name="natural", frame_rate=25))
     check_audio(watched["audio"], silent=False)
     check_alignment(watched)
+    for rendition in watched.values():
+        check_parts(rendition)
 
 
 def check_video(rendition: Watched, size: tuple[int, int], source: Source) -> None:
@@ -172,6 +183,14 @@ def check_audio(rendition: Watched, silent: bool) -> None:
     # The first frames may hold the encoder's priming or the wait for the first packet.
     loudest = max(float(np.abs(frame.to_ndarray()).max()) for frame in frames[len(frames) // 2 :])
     assert (loudest < 0.001) if silent else (loudest > 0.01)
+
+
+def check_parts(rendition: Watched) -> None:
+    """No part is longer than PART-TARGET (rfc8216bis 4.4.4.9): Apple's player refuses such a playlist."""
+    text = rendition.playlist_text
+    target_s = float(text.split("PART-TARGET=")[1].split("\n")[0])
+    durations_s = [float(line.split("DURATION=")[1].split(",")[0]) for line in text.splitlines() if "-PART:" in line]
+    assert durations_s and max(durations_s) <= target_s
 
 
 def check_alignment(watched: dict[str, Watched]) -> None:
