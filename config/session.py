@@ -96,9 +96,19 @@ class Note:
     type: Literal["note"] = "note"
 
 
-Message = Open | Connect | End | Live | Failed | Ended | Note
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Worker to ingest: what the encoder has sent lately (`transcode.source_meter`), every two seconds."""
+
+    session_id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    type: Literal["health"] = "health"
+
+
+Message = Open | Connect | End | Live | Failed | Ended | Note | Health
 _TYPES: dict[str, type[Any]] = {
     "open": Open, "connect": Connect, "end": End, "live": Live, "failed": Failed, "ended": Ended, "note": Note,
+    "health": Health,
 }  # fmt: skip
 
 

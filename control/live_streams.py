@@ -17,7 +17,7 @@ from control.validation import read_body, read_query
 from streams.changes import new_stream
 from streams.errors import StreamBusy, StreamNotFound
 from streams.ids import is_stream_id
-from streams.state import IllegalTransition, State
+from streams.state import SESSION_STATES, IllegalTransition, State
 
 STREAM_ID: Final = PathParameter("streamId", "Id of the stream.", "^ls_[0-7][0-9a-hjkmnp-tv-z]{25}$")
 
@@ -82,13 +82,16 @@ async def list_streams(request: web.Request) -> web.Response:
 
 @routes.get("/live-streams/{streamId}", summary="Get a stream", parameters=(STREAM_ID,), response=StreamResource)
 async def get(request: web.Request) -> web.Response:
-    """The current state of a stream. The stream key is not returned."""
+    """The current state of a stream, with its ingest health while an encoder is connected. The stream key is not
+    returned."""
     stream_id = _stream_id(request)
     async with store_deadline():
-        stream = await request.config_dict[STORE].get(request[ENVIRONMENT], stream_id)
-    if stream is None:
-        raise _not_found()
-    return json_response(stream_resource(stream, request.config_dict[URLS]))
+        store = request.config_dict[STORE]
+        stream = await store.get(request[ENVIRONMENT], stream_id)
+        if stream is None:
+            raise _not_found()
+        health = await store.health(stream_id) if stream.state in SESSION_STATES else None
+    return json_response(stream_resource(stream, request.config_dict[URLS], health))
 
 
 @routes.patch(

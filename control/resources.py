@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from control.schemas import CreatedStream, Ingest, IngestWithKey, Playback, RotatedKey, StreamResource
+from control.schemas import CreatedStream, IngestWithHealth, IngestWithKey, Playback, RotatedKey, StreamResource
 from control.urls import PublicUrls
+from streams.health import IngestHealth
 from streams.model import Stream
 
 
-def stream_resource(stream: Stream, urls: PublicUrls) -> StreamResource:
+def stream_resource(stream: Stream, urls: PublicUrls, health: IngestHealth | None = None) -> StreamResource:
     """The stream object without its key."""
-    return StreamResource(**_shared(stream, urls), ingest=Ingest(rtmp_url=urls.rtmp, srt_url=urls.srt))
+    ingest = IngestWithHealth(rtmp_url=urls.rtmp, srt_url=urls.srt, health=health)
+    return StreamResource(**_shared(stream, urls), ingest=ingest)
 
 
 def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:

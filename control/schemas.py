@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from streams.health import IngestHealth
 from streams.state import State
 from streams.times import format_utc_s
 
@@ -145,10 +146,16 @@ class StreamBase(Schema):
     ended_at: Timestamp | None = Field(None, description="when the stream last ended")
 
 
+class IngestWithHealth(Ingest):
+    """Where an encoder pushes to, and how what it pushes arrives."""
+
+    health: IngestHealth | None = Field(None, description="only of one stream, while its encoder is connected")
+
+
 class StreamResource(StreamBase):
     """The stream object."""
 
-    ingest: Ingest
+    ingest: IngestWithHealth
     playback: Playback
 
 

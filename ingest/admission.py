@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -34,6 +34,10 @@ class EncoderConnection(Protocol):
         """Cut this connection. `reason` is a machine word for the log, such as `overflow` or `key_rotated`."""
 
 
+def _measures_nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRequest:
     """An encoder that asks to publish. The key is a secret: it is hashed and then forgotten."""
@@ -43,6 +47,8 @@ class PublishRequest:
     remote_address: str
     encoder: str
     connection: EncoderConnection
+    transport: Callable[[], Mapping[str, int | float] | None] = _measures_nothing
+    """What the protocol measures of the connection now, in the words of `streams.health.SrtHealth`."""
 
     def __repr__(self) -> str:
         return f"PublishRequest(protocol={self.protocol!r}, remote_address={self.remote_address!r})"

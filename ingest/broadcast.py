@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from config.limits import IngestLimits
-from config.session import Container, Ended, Failed, Live, Note
+from config.session import Container, Ended, Failed, Health, Live, Note
 from ingest.admission import Buffer, EncoderConnection, PublishRequest
 from ingest.handoff import WORKER_GONE, Handoff
+from ingest.health import ConnectionHealth, told
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
+from streams.health import IngestHealth
 from streams.model import Stream
 from streams.state import Event
 
@@ -28,7 +30,10 @@ _CONTAINERS: dict[str, Container] = {"rtmp": "flv", "rtmps": "flv", "srt": "mpeg
 class ConnectedEncoder:
     """The encoder connection that a broadcast has now: the media sink that its protocol server writes to."""
 
-    def __init__(self, broadcast: Broadcast, connection: EncoderConnection, handoff: Handoff) -> None:
+    def __init__(
+        self, broadcast: Broadcast, connection: EncoderConnection, handoff: Handoff, health: ConnectionHealth
+    ) -> None:
+        self.health = health
         self.stream_id = broadcast.stream.stream_id
         self.connection = connection
         self._broadcast = broadcast
@@ -57,6 +62,7 @@ class Broadcast:
         transitions: Transitions,
         limits: IngestLimits,
         on_over: Callable[[Broadcast], None],
+        on_health: Callable[[str, IngestHealth | None], None],
     ) -> None:
         self.stream = stream
         self.session_id = session_id
@@ -64,6 +70,7 @@ class Broadcast:
         self._transitions = transitions
         self._limits = limits
         self._on_over = on_over
+        self._on_health = on_health
         self._encoder: ConnectedEncoder | None = None
         self._connections = 0
         self._live = False
@@ -99,7 +106,8 @@ class Broadcast:
             request.connection.close(reason)
 
         handoff = Handoff(sock, self._limits.handoff_bytes, failed)
-        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff)
+        health = ConnectionHealth(request, self.stream.quality)
+        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff, health)
         if self._connections > 1 and previous is None:
             self._transitions.submit(Event.ENCODER_BACK)
         self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)
@@ -111,6 +119,7 @@ class Broadcast:
         if encoder is not self._encoder:
             return
         self._encoder = None
+        self._on_health(self.stream.stream_id, None)
         if self._over:
             return
         self._log.debug("encoder_left", reason=reason, window_s=self.stream.reconnect_window_s)
@@ -147,6 +156,9 @@ class Broadcast:
                 self.finished.set()
         elif isinstance(report, Ended):
             self.finished.set()
+        elif isinstance(report, Health):
+            if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
+                self._on_health(self.stream.stream_id, health)
         elif isinstance(report, Note):
             self._log.info(report.event, **report.fields)
 
@@ -162,6 +174,7 @@ class Broadcast:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             encoder.connection.close(reason)
+        self._on_health(self.stream.stream_id, None)
         if event is not None:
             self._transitions.submit(event, reason=reason)
         self._on_over(self)

@@ -14,6 +14,7 @@ from config.session import SessionSpec
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
+from ingest.health import HealthWriter
 from ingest.transitions import Transitions
 from ingest.workers import WorkerPool
 from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
@@ -44,6 +45,7 @@ class Broadcasts:
         self._node_id = node_id
         self._media_dir = settings.effective_media_dir
         self._broadcasts: dict[str, Broadcast] = {}
+        self._health = HealthWriter(store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._transitions: dict[str, Transitions] = {}
@@ -107,6 +109,7 @@ class Broadcasts:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._health.close()
 
     async def _stream_of(self, hashed: str) -> Stream:
         try:
@@ -141,7 +144,7 @@ class Broadcasts:
             transitions.submit(Event.PIPELINE_FAILED, reason="worker_not_started")
             await transitions.close()
             raise PublishRefused(Refusal.TRY_AGAIN, "no session worker could be started, try again") from error
-        broadcast = Broadcast(claim.stream, session_id, worker, transitions, self._limits, self._over)
+        broadcast = Broadcast(claim.stream, session_id, worker, transitions, self._limits, self._over, self._health.put)
         worker.open(self._spec(claim.stream, session_id), broadcast.report)
         self._broadcasts[stream.stream_id] = broadcast
         self._transitions[session_id] = transitions

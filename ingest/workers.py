@@ -24,6 +24,7 @@ from config.session import (
     End,
     Ended,
     Failed,
+    Health,
     Live,
     Message,
     Note,
@@ -35,7 +36,7 @@ from config.session import (
 
 log = structlog.get_logger()
 
-Report = Live | Failed | Ended | Note
+Report = Live | Failed | Ended | Note | Health
 OnReport = Callable[[Report], None]
 
 WORKER_DIED = "worker_died"

@@ -62,6 +62,10 @@ class Keys:
         """Hash, while a session runs: session id, node id, epoch, start."""
         return f"{self.prefix}session:{stream_id}"
 
+    def health(self, stream_id: str) -> str:
+        """String that expires: ingest health of a stream whose encoder is connected, as JSON."""
+        return f"{self.prefix}health:{stream_id}"
+
     @property
     def sessions(self) -> str:
         """Hash: the stream id of every running session to the id of the node that hosts it."""

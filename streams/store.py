@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from streams.api_keys import ApiKeys
 from streams.changes import StreamChanges, new_stream
 from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
+from streams.health import IngestHealth
 from streams.keys import DEFAULT_PREFIX, Keys
 from streams.model import Claim, NodeSession, Stream, StreamPage
 from streams.records import read_flat_record, read_record, text
@@ -73,6 +75,17 @@ class StreamStore:
         )
         streams = tuple(read_flat_record(json.loads(record)) for record in records)
         return StreamPage(streams=streams, total=int(total), has_more=bool(has_more))
+
+    async def health(self, stream_id: str) -> IngestHealth | None:
+        """How the ingest of a stream is doing; None while no encoder is connected."""
+        found = await self.redis.get(self.keys.health(stream_id))
+        if found is None:
+            return None
+        try:
+            return IngestHealth.model_validate_json(text(found))
+        except ValidationError as error:
+            log.error("health_not_understood", stream_id=stream_id, errors=error.error_count())
+            return None
 
     async def find_by_key(self, key_hash: str) -> Stream | None:
         """The stream that accepts the key of this SHA-256 (`ids.key_hash`)."""

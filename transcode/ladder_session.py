@@ -9,7 +9,7 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ, LADDERS, VIDEO_PEAK_SHARE
-from config.session import Container, Failed, Live, Note, SessionSpec
+from config.session import Container, Failed, Health, Live, Note, SessionSpec
 from packager.cuts import PlannedCuts
 from packager.publication import Publication
 from packager.samples import VideoTrack
@@ -54,6 +54,8 @@ class LadderSession:
                 self._video.put(unit)
             elif isinstance(unit, TimedAudio | AudioConfig):
                 self._audio.put(unit)
+        if (fields := self._source.report()) is not None:
+            self._report(Health(session_id=self._spec.session_id, fields=fields))
 
     def disconnected(self) -> None:
         pass  # the grid goes on ticking

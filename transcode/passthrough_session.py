@@ -5,7 +5,7 @@ Runs on its worker's loop, without threads and, unless audio must be made, witho
 
 from __future__ import annotations
 
-from config.session import Container, SessionSpec
+from config.session import Container, Health, SessionSpec
 from transcode.passthrough_output import PassthroughOutput
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedVideo
@@ -38,6 +38,8 @@ class PassthroughSession:
     def feed(self, data: memoryview) -> None:
         for unit in self._source.feed(data):
             self._take(unit)
+        if (fields := self._source.report()) is not None:
+            self._report(Health(session_id=self._spec.session_id, fields=fields))
 
     def disconnected(self) -> None:
         pass

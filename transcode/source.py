@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from config.session import Container
 from transcode.demux import FlvDemuxer
 from transcode.lag import ArrivalLag, DriftCorrection
 from transcode.mpegts_demux import MpegTsDemuxer
+from transcode.source_meter import SourceMeter
 from transcode.timeline import ConnectionTimeline
 from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
 
@@ -61,6 +63,11 @@ class Source:
         self._clock = clock
         self._demuxer = MpegTsDemuxer() if container == "mpegts" else FlvDemuxer()
         self._timeline = ConnectionTimeline()
+        self._meter = SourceMeter()
+
+    def report(self) -> dict[str, Any] | None:
+        """What the encoder has sent since the last report, every two seconds; else None."""
+        return self._meter.report(self._clock.now_s(), self._timeline.jumps)
 
     @property
     def jumps(self) -> int:
@@ -71,6 +78,7 @@ class Source:
         """The units that `data` completes, in stream order."""
         arrival_s = self._clock.now_s()
         for unit in self._demuxer.feed(data):
+            self._meter.observe(unit, arrival_s)
             if isinstance(unit, VideoPacket):
                 dts_s = self._place("video", unit.dts_ms, arrival_s)
                 yield TimedVideo(

@@ -43,7 +43,12 @@ class SrtConnection:
         try:
             key = parse_stream_id(caller.raw_stream_id, self._server.limits.srt_stream_id_bytes).key
             request = PublishRequest(
-                key=key, protocol="srt", remote_address=self.remote_address, encoder=encoder, connection=self
+                key=key,
+                protocol="srt",
+                remote_address=self.remote_address,
+                encoder=encoder,
+                connection=self,
+                transport=lambda: None if self.stats is None else self.stats.as_health(),
             )
             sink = await self._server.admission.publish(request)
         except PublishRefused as refused:

@@ -22,6 +22,20 @@ class SrtStats:
     belated_packets: int
     undecrypted_packets: int
 
+    def as_health(self) -> dict[str, int | float]:
+        """In the words of `streams.health.SrtHealth`."""
+        return {
+            "rtt_ms": self.rtt_ms,
+            "packets_received": self.packets,
+            "packets_lost": self.lost_packets,
+            "packets_retransmitted": self.retransmitted_packets,
+            "packets_dropped": self.dropped_packets,
+            "packets_belated": self.belated_packets,
+            "packets_undecrypted": self.undecrypted_packets,
+            "receive_buffer_ms": self.receive_buffer_ms,
+            "receive_rate_bps": round(self.receive_rate_bps),
+        }
+
 
 class StatsReader:
     """Reads statistics; keeps the structure that libsrt fills in. For one thread."""
