@@ -1,1 +1,1 @@
-"""The REST API: create, list and watch live streams."""
+"""The control plane: REST API, events, webhooks, console."""

@@ -36,5 +36,5 @@ async def store_deadline() -> AsyncIterator[None]:
         async with asyncio.timeout(STORE_DEADLINE_S):
             yield
     except TimeoutError:
-        log.warning("store does not answer", deadline_s=STORE_DEADLINE_S)
+        log.warning("store_does_not_answer", deadline_s=STORE_DEADLINE_S)
         raise unavailable() from None

@@ -96,10 +96,10 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except web.HTTPNotFound:
         return error_response(not_found("nothing is at this path"))
     except RedisError as error:
-        log.warning("store does not answer", path=request.path, error=type(error).__name__, detail=str(error))
+        log.warning("store_does_not_answer", path=request.path, error=type(error).__name__, detail=str(error))
         return error_response(unavailable())
     except web.HTTPException as error:
         return error_response(ApiError(error.status, _code(error.reason), error.text or error.reason))
     except Exception:
-        log.exception("request failed", method=request.method, path=request.path)
+        log.exception("request_failed", method=request.method, path=request.path)
         return error_response(ApiError(500, "internal_error", "the request failed; the log says why"))

@@ -88,7 +88,7 @@ async def _read_bytes(request: web.Request) -> bytes:
     except web.RequestPayloadError:
         raise ApiError(400, "invalid_body", "the body does not decode as its Content-Encoding says") from None
     except ConnectionError:
-        log.info("client left within its request", path=request.path, received_bytes=len(body))
+        log.info("client_left", path=request.path, received_bytes=len(body))
         raise ApiError(400, "invalid_body", "the connection ended within the body") from None
     return bytes(body)
 

@@ -135,7 +135,7 @@ class ApiKeys:
             return None
         name = self._keys.api_key(text(key_hash))
         await self._redis.hsetnx(name, "revoked_at", format_utc_s(utc_now()))
-        log.info("API key revoked", key_id=key_id, env=env)
+        log.info("api_key_revoked", key_id=key_id, env=env)
         return _read([text(item) for pair in (await self._redis.hgetall(name)).items() for item in pair])
 
 

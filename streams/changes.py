@@ -105,7 +105,7 @@ class StreamChanges:
             if not rest[1]:
                 raise StreamNotFound(stream.stream_id)
             return text(rest[0])
-        log.info("stream created", stream_id=stream.stream_id, env=stream.env, quality=stream.quality)
+        log.info("stream_created", stream_id=stream.stream_id, env=stream.env, quality=stream.quality)
         return None
 
     async def update(self, env: str, stream_id: str, fields: Mapping[str, str | bool]) -> Stream:
@@ -117,7 +117,7 @@ class StreamChanges:
         request = self._request(
             stream_id, EventType.UPDATED, data=data, env=env, record=changed_fields(fields), busy=_BUSY
         )
-        return await self._changed("stream updated", stream_id, request)
+        return await self._changed("stream_updated", stream_id, request)
 
     async def rotate_key(self, env: str, stream_id: str) -> tuple[Stream, str]:
         """A new stream key (event `stream.key_rotated`), returned here and kept nowhere; the old one is dead at once.
@@ -128,7 +128,7 @@ class StreamChanges:
         key_hash = ids.key_hash(key)
         record = changed_fields({"key_hash": key_hash})
         request = self._request(stream_id, EventType.KEY_ROTATED, env=env, record=record, key_hash=key_hash, busy=_BUSY)
-        return await self._changed("stream key rotated", stream_id, request), key
+        return await self._changed("stream_key_rotated", stream_id, request), key
 
     async def delete(self, env: str, stream_id: str) -> None:
         """Delete a stream (event `stream.deleted`).
@@ -143,7 +143,7 @@ class StreamChanges:
         outcome, *rest = await self._delete(keys=keys, args=[request])
         if text(outcome) != "ok":
             _refuse(text(outcome), rest, stream_id)
-        log.info("stream deleted", stream_id=stream_id, env=env)
+        log.info("stream_deleted", stream_id=stream_id, env=env)
 
     async def end_session(self, env: str, stream_id: str) -> Stream:
         """End the session of a stream now, whoever hosts it (event `ended_by_api`). Its key stays valid.
@@ -168,7 +168,7 @@ class StreamChanges:
             raise IllegalTransition(State(text(rest[0])), event)
         if text(outcome) != "ok":
             _refuse(text(outcome), rest, stream_id)
-        log.info("session ended by the API", stream_id=stream_id, env=env)
+        log.info("session_ended_by_api", stream_id=stream_id, env=env)
         return read_flat_record(rest[0])
 
     async def _changed(self, what: str, stream_id: str, request: str) -> Stream:

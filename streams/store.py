@@ -187,7 +187,7 @@ class StreamStore:
         """Let an API key act for an environment. Only its SHA-256 is kept."""
         added = await self.api_keys.add(env, key, label=label)
         if added.revoked_at is not None:
-            log.warning("API key stays revoked", key_id=added.key_id, env=added.env)
+            log.warning("api_key_stays_revoked", key_id=added.key_id, env=added.env)
 
     async def _read(self, stream_id: str) -> Stream | None:
         record = await self.redis.hgetall(self.keys.stream(stream_id))
@@ -197,7 +197,7 @@ class StreamStore:
         self, stream_id: str, session_id: str, event: Event, old: str, new: State, reason: str | None = None
     ) -> None:
         log.info(
-            "stream state",
+            "stream_state",
             stream_id=stream_id,
             session_id=session_id,
             event_name=event.value,

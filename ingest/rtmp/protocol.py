@@ -16,7 +16,7 @@ from ingest.rtmp import flv, status
 from ingest.rtmp.connection import ServerConnection, State
 from ingest.rtmp.errors import ProtocolError
 from ingest.rtmp.events import Event, Media, MetaData, PublishRequested, PublishStopped, Refused
-from ingest.rtmp.unauthenticated import UnauthenticatedConnections
+from ingest.unauthenticated import UnauthenticatedConnections
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 MAX_UNSENT_BYTES = 64 * 1024
@@ -183,7 +183,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
             self._counted = False
         self._accepted_at_s = self._media_at_s = self._loop.time()
         log.info(
-            "rtmp.publisher_connected",
+            "rtmp_publisher_connected",
             stream_id=sink.stream_id,
             remote_address=self._remote_address,
             encoder=encoder,
@@ -227,7 +227,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
     def _crash(self, error: Exception) -> None:
         """A bug must not take more than its own connection. The error's text is left out: it may quote the key."""
         log.error(
-            "rtmp.internal_error",
+            "rtmp_internal_error",
             error=type(error).__name__,
             frames="".join(traceback.format_tb(error.__traceback__)),
             remote_address=self._remote_address,
@@ -247,10 +247,10 @@ class RtmpProtocol(asyncio.BufferedProtocol):
             # A load balancer's probe connects and leaves without a byte: nothing to warn about.
             probe = reason == "peer_closed" and not self._core.received_bytes
             write = log.debug if probe else log.warning
-            write("rtmp.connection_refused", reason=reason, remote_address=self._remote_address, **fields)
+            write("rtmp_connection_refused", reason=reason, remote_address=self._remote_address, **fields)
             return
         log.info(
-            "rtmp.publisher_left",
+            "rtmp_publisher_left",
             reason=reason,
             stream_id=sink.stream_id,
             remote_address=self._remote_address,

@@ -7,7 +7,7 @@ import asyncio
 from config.limits import LIMITS, IngestLimits
 from ingest.admission import Admission
 from ingest.rtmp.protocol import RtmpProtocol, Shared
-from ingest.rtmp.unauthenticated import UnauthenticatedConnections
+from ingest.unauthenticated import UnauthenticatedConnections
 
 BACKLOG = 1024
 CLOSE_EXTRA_S = 1.0

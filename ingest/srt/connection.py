@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
-from ingest.admission import MediaSink, PublishRefused, PublishRequest
+from config.limits import IngestLimits
+from ingest.admission import Admission, MediaSink, PublishRefused, PublishRequest
 from ingest.srt.receiver import Accepted
 from ingest.srt.stats import SrtStats
 from ingest.srt.stream_id import StreamIdError, parse_stream_id
-
-if TYPE_CHECKING:
-    from ingest.srt.server import SrtServer
 
 log = structlog.get_logger()
 
 TS_PACKET_BYTES = 188
 
 
+class Callers(Protocol):
+    """Who keeps the connections: the server."""
+
+    limits: IngestLimits
+    admission: Admission
+
+    def read(self, u: int) -> None:
+        """Begin to read this caller."""
+
+    def forget(self, connection: SrtConnection) -> None:
+        """The connection is over; close its socket."""
+
+
 class SrtConnection:
     """From accept to close. Also the `EncoderConnection` that its stream may cut."""
 
-    def __init__(self, server: SrtServer, caller: Accepted) -> None:
+    def __init__(self, server: Callers, caller: Accepted) -> None:
         self.u = caller.u
         self.remote_address = caller.remote_address
         self.stats: SrtStats | None = None
@@ -64,7 +75,7 @@ class SrtConnection:
             self._sink = sink
             self._accepted_at_s = self._media_at_s = self._loop.time()
             log.info(
-                "srt.publisher_connected",
+                "srt_publisher_connected",
                 stream_id=sink.stream_id,
                 remote_address=self.remote_address,
                 encoder=encoder,
@@ -106,7 +117,7 @@ class SrtConnection:
     def _crash(self, error: Exception) -> None:
         """A bug must not take more than its own connection. The error's text is left out: it may quote the key."""
         log.error(
-            "srt.internal_error",
+            "srt_internal_error",
             error=type(error).__name__,
             frames="".join(traceback.format_tb(error.__traceback__)),
             remote_address=self.remote_address,
@@ -120,10 +131,10 @@ class SrtConnection:
         self._server.forget(self)
         sink, stats = self._sink, self.stats
         if sink is None:
-            log.warning("srt.connection_refused", reason=reason, remote_address=self.remote_address, **fields)
+            log.warning("srt_connection_refused", reason=reason, remote_address=self.remote_address, **fields)
             return
         log.info(
-            "srt.publisher_left",
+            "srt_publisher_left",
             reason=reason,
             stream_id=sink.stream_id,
             remote_address=self.remote_address,

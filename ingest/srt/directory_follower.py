@@ -54,7 +54,7 @@ class DirectoryFollower:
                 await self._follow()
             except (RedisError, OSError) as error:
                 if self._directory.following or not said:
-                    log.warning("srt.key_directory_unsure", error=type(error).__name__)
+                    log.warning("srt_key_directory_unsure", error=type(error).__name__)
                     said = True
             finally:
                 self._directory.following = False
@@ -78,7 +78,7 @@ class DirectoryFollower:
             await self._copy()
             self._directory.following = True
             self.ready.set()
-            log.debug("srt.key_directory_follows")
+            log.debug("srt_key_directory_follows")
             while True:
                 await self._apply(await self._next_notice(connection))
         finally:

@@ -73,9 +73,9 @@ class Listener:
 def _log_rejection(ip: str, rejection: Rejection) -> None:
     # A flood must not become a flood of log lines.
     write = log.debug if rejection.reason == "too_many_handshakes" else log.warning
-    write("srt.handshake_rejected", reason=rejection.reason, code=int(rejection.code), remote_ip=ip)
+    write("srt_handshake_rejected", reason=rejection.reason, code=int(rejection.code), remote_ip=ip)
 
 
 def _on_hook_error(kind: type[BaseException], error: BaseException, traceback: TracebackType) -> None:
     # The error's text is left out: it may quote the stream id.
-    log.error("srt.internal_error", error=kind.__name__)
+    log.error("srt_internal_error", error=kind.__name__)

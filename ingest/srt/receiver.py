@@ -108,7 +108,7 @@ class Receiver:
                     swept_s = round_s
                     self._sweep(batch)
             except Exception as error:  # the text is left out: it may quote what a caller sent
-                log.error("srt.internal_error", error=type(error).__name__)
+                log.error("srt_internal_error", error=type(error).__name__)
             if batch:
                 self._posted_bytes += sum(len(data) for _, data in batch.media)
                 self._loop.call_soon_threadsafe(self._deliver, batch)

@@ -6,13 +6,13 @@ import asyncio
 
 from config.limits import LIMITS, IngestLimits
 from ingest.admission import Admission
-from ingest.rtmp.unauthenticated import UnauthenticatedConnections
 from ingest.srt.connection import SrtConnection
 from ingest.srt.directory import KeyDirectory
 from ingest.srt.handshakes import Doorkeeper
 from ingest.srt.libsrt import library
 from ingest.srt.listener import Listener
 from ingest.srt.receiver import Accepted, Batch, Receiver
+from ingest.unauthenticated import UnauthenticatedConnections
 
 _MEDIA_CHECK_S = 1.0
 _CLOSE_S = 1.5

@@ -244,4 +244,4 @@ async def test_a_client_that_leaves_within_its_body_is_no_failure_of_ours(api: A
         async with asyncio.timeout(10):
             await is_logged.wait()
         assert (await api.get()).body["total"] == 0
-    assert [(line["event"], line["log_level"]) for line in logs] == [("client left within its request", "info")]
+    assert [(line["event"], line["log_level"]) for line in logs] == [("client_left", "info")]

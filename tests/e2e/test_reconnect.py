@@ -120,7 +120,7 @@ async def test_a_second_publisher_is_refused_and_a_silent_one_is_taken_over(node
         await wait_for_events(node, stream_id, "connecting", "live")
 
         first.send_signal(signal.SIGSTOP)
-        accepted = "rtmp.publisher_connected"
+        accepted = "rtmp_publisher_connected"
         seen = _count(node, accepted, stream_id)
 
         async def taken_over() -> bool:

@@ -95,7 +95,7 @@ async def test_an_encoder_leaves_over_rtmp_and_comes_back_over_srt_in_the_same_s
     async with pushing(clip, srt_url(node, stream), container="mpegts"):
 
         async def connected() -> bool:
-            return any("srt.publisher_connected" in line and stream_id in line for line in node.log_lines)
+            return any("srt_publisher_connected" in line and stream_id in line for line in node.log_lines)
 
         await wait_until(connected, "the encoder over SRT")
         watched = await watch(node, hls_url, segments=4)
@@ -113,7 +113,7 @@ async def test_a_killed_encoder_comes_back_within_the_window(node: Node, clip: P
 
             async def connected(count: int = count) -> bool:
                 lines = [line for line in node.log_lines if stream["streamId"] in line]
-                return sum("srt.publisher_connected" in line for line in lines) == count
+                return sum("srt_publisher_connected" in line for line in lines) == count
 
             await wait_until(connected, f"connection {count}", 20)
             await node.wait_for_state(stream["streamId"], "live")
@@ -121,7 +121,7 @@ async def test_a_killed_encoder_comes_back_within_the_window(node: Node, clip: P
 
         async def gone(count: int = count) -> bool:
             lines = [line for line in node.log_lines if stream["streamId"] in line]
-            return sum("srt.publisher_left" in line for line in lines) == count
+            return sum("srt_publisher_left" in line for line in lines) == count
 
         await wait_until(gone, f"end {count}", 20)
     assert (await node.stream(stream["streamId"]))["state"] == "live"
@@ -136,7 +136,7 @@ async def test_a_newer_caller_takes_over_from_a_silent_one(node: Node) -> None:
 
             async def connected() -> bool:
                 lines = [line for line in node.log_lines if stream["streamId"] in line]
-                return any("srt.publisher_connected" in line for line in lines)
+                return any("srt_publisher_connected" in line for line in lines)
 
             await wait_until(connected, "the first caller")
             await first.send()

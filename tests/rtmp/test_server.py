@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from ingest.admission import PublishRefused, Refusal
 from ingest.rtmp import flv
-from ingest.rtmp.unauthenticated import UnauthenticatedConnections
+from ingest.unauthenticated import UnauthenticatedConnections
 from tests.rtmp.fakes import KEY, QUICK, Encoder, encoder, listening
 from tests.rtmp.wire import CONNECT, CREATE_STREAM, HELLO, command, media, publish
 
@@ -46,8 +46,8 @@ async def test_media_reach_the_sink_as_flv() -> None:
             request = server.admission.requests.get_nowait()
             assert (request.protocol, request.encoder) == ("rtmp", "test encoder")
             assert request.remote_address.startswith("127.0.0.1:")
-    assert only(logs, "rtmp.publisher_connected")["stream_id"] == "ls_test"
-    assert only(logs, "rtmp.publisher_left")["reason"] == "clean"
+    assert only(logs, "rtmp_publisher_connected")["stream_id"] == "ls_test"
+    assert only(logs, "rtmp_publisher_left")["reason"] == "clean"
     assert len(logs) == 2
     assert KEY not in str(logs)
 
@@ -80,7 +80,7 @@ async def test_wrong_key() -> None:
             await publisher.wait_for_end()
             assert publisher.replies.codes[-1] == BAD_NAME
             assert "NetStream.Publish.Start" not in publisher.replies.codes
-    assert only(logs, "rtmp.connection_refused")["reason"] == "wrong_key"
+    assert only(logs, "rtmp_connection_refused")["reason"] == "wrong_key"
     assert len(logs) == 1
     assert "sk_wrong" not in str(logs)
 
@@ -124,7 +124,7 @@ async def test_bad_bytes_end_their_own_connection_with_one_line(data: bytes, rea
             await bad.send(data)
             await bad.wait_for_end()
         assert len(logs) == 1
-        assert only(logs, "rtmp.connection_refused")["reason"] == reason
+        assert only(logs, "rtmp_connection_refused")["reason"] == reason
         assert detail in logs[0].get("detail", "")
         assert KEY not in str(logs)
         sink = await server.admission.sink()
@@ -141,7 +141,7 @@ async def test_bad_bytes_of_a_publisher_close_its_sink() -> None:
             sink = await server.admission.sink()
             assert sink.closed.result() == "protocol_error"
             assert sink.received == flv.FILE_HEADER + tag(9, 0, b"v")
-    assert "starts without a header" in only(logs, "rtmp.publisher_left")["detail"]
+    assert "starts without a header" in only(logs, "rtmp_publisher_left")["detail"]
 
 
 SLOW: list[tuple[str, bytes, str, str]] = [
@@ -233,7 +233,7 @@ async def test_too_many_connections_from_one_address() -> None:
         with capture_logs() as logs:
             async with encoder(server.port) as third:
                 await third.wait_for_end()
-        assert only(logs, "rtmp.connection_refused")["reason"] == "too_many_connections"
+        assert only(logs, "rtmp_connection_refused")["reason"] == "too_many_connections"
         # A key makes room: who publishes is a stranger no more.
         await first.send(CREATE_STREAM + publish(KEY))
         await first.wait_for_code("NetStream.Publish.Start")
@@ -290,9 +290,9 @@ async def test_a_bug_ends_one_connection_and_tells_no_key() -> None:
             await publisher.send(media(9, 0, b"v"))
             await publisher.wait_for_end()
         assert sink.closed.result() == "internal_error"
-        assert only(logs, "rtmp.internal_error")["error"] == "RuntimeError"
-        assert "in bug" in only(logs, "rtmp.internal_error")["frames"]
-        assert only(logs, "rtmp.publisher_left")["reason"] == "internal_error"
+        assert only(logs, "rtmp_internal_error")["error"] == "RuntimeError"
+        assert "in bug" in only(logs, "rtmp_internal_error")["frames"]
+        assert only(logs, "rtmp_publisher_left")["reason"] == "internal_error"
         assert KEY not in str(logs)
         await other.publish()
 
@@ -305,7 +305,7 @@ async def test_a_bug_in_the_admission_refuses_the_publisher() -> None:
             await publisher.wait_for_end()
         assert publisher.replies.codes[-1] == FAILED
         assert KEY not in str(logs)
-        assert only(logs, "rtmp.connection_refused")["reason"] == "internal_error"
+        assert only(logs, "rtmp_connection_refused")["reason"] == "internal_error"
 
 
 async def test_a_peer_that_never_reads_is_cut() -> None:
@@ -318,7 +318,7 @@ async def test_a_peer_that_never_reads_is_cut() -> None:
             while not sink.closed.done():
                 publisher.writer.write(ping * 1000)
                 await asyncio.wait({sink.closed}, timeout=0.01)
-    assert only(logs, "rtmp.publisher_left")["reason"] == "peer_does_not_read"
+    assert only(logs, "rtmp_publisher_left")["reason"] == "peer_does_not_read"
 
 
 async def test_close_says_goodbye_and_leaves_nothing() -> None:
