@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -24,6 +24,9 @@ from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.store import StreamStore
+
+if TYPE_CHECKING:
+    from ingest.rtmp.server import RtmpServer
 
 log = structlog.get_logger()
 
@@ -120,6 +123,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         stack.push_async_callback(server.close)
         with _listening(settings, "RTMP_PORT", settings.rtmp_port):
             rtmp_port = await server.start(settings.bind, settings.rtmp_port)
+        rtmps_port = await _start_rtmps(stack, server, settings)
         directory = KeyDirectory(node_id, broadcasts.delivering)
         follower = DirectoryFollower(store, directory)
         stack.push_async_callback(follower.close)
@@ -133,7 +137,24 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
                 latency_ms=settings.srt_latency_ms,
                 passphrase=settings.srt_passphrase,
             )
-        yield {"rtmp_port": rtmp_port, "srt_port": srt_port}
+        ports = {"rtmp_port": rtmp_port, "srt_port": srt_port}
+        yield ports if rtmps_port is None else {**ports, "rtmps_port": rtmps_port}
+
+
+async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Settings) -> int | None:
+    from ingest.certificate import Certificate
+
+    if settings.rtmps_port is None or settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        certificate = Certificate(settings.tls_cert, settings.tls_key)
+    except OSError as error:
+        names = f"{ENV_PREFIX}TLS_CERT {str(settings.tls_cert)!r} and {ENV_PREFIX}TLS_KEY {str(settings.tls_key)!r}"
+        raise CannotStart(f"cannot use {names}: {error.strerror or error}") from error
+    certificate.follow()
+    stack.push_async_callback(certificate.close)
+    with _listening(settings, "RTMPS_PORT", settings.rtmps_port):
+        return await server.start(settings.bind, settings.rtmps_port, certificate.context)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,9 @@ class Supervisor:
         self._children.append(web)
         self._children.append(ingest)
         ports = await ingest.start_role()
-        for name in ("rtmp_port", "srt_port"):
-            self._settle(web, name.upper(), ports[name])
-            self._settle(ingest, name.upper(), ports[name])
+        for name, port in ports.items():
+            self._settle(web, name.upper(), port)
+            self._settle(ingest, name.upper(), port)
         http_port = (await web.start_role())["http_port"]
         self._settle(web, "HTTP_PORT", http_port)
         run = {
@@ -132,7 +133,7 @@ class Supervisor:
             "temporary": str(self._temporary),
         }
         self._files.write_json(RUN_FILE, run)
-        print(self._welcome(stream, ports["rtmp_port"], ports["srt_port"], http_port), flush=True)
+        print(self._welcome(stream, ports, http_port), flush=True)
 
     async def _prepare(self) -> ReadyStream:
         client = open_redis(self._redis_url)
@@ -167,12 +168,14 @@ class Supervisor:
     def _api_key(self) -> str:
         return self._settings.api_key or self._files.api_key()
 
-    def _welcome(self, stream: ReadyStream, rtmp_port: int, srt_port: int, http_port: int) -> str:
+    def _welcome(self, stream: ReadyStream, ports: Mapping[str, int], http_port: int) -> str:
         host = self._settings.public_host
         base = f"http://{host}:{http_port}"
+        rtmps = [("RTMPS URL", f"rtmps://{host}:{ports['rtmps_port']}/live")] if "rtmps_port" in ports else []
         lines = [
-            ("RTMP URL", f"rtmp://{host}:{rtmp_port}/live"),
-            ("SRT URL", f"srt://{host}:{srt_port}"),
+            ("RTMP URL", f"rtmp://{host}:{ports['rtmp_port']}/live"),
+            *rtmps,
+            ("SRT URL", f"srt://{host}:{ports['srt_port']}"),
             ("Stream key", stream.key),
             ("Player", f"{base}/player/{stream.edge_id}"),
             ("API", f"{base}/v1/live-streams"),

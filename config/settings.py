@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -30,6 +31,9 @@ class Settings(BaseSettings):
 
     http_port: Port = Field(8080, description="TCP port of the API, the console, the player page and LL-HLS")
     rtmp_port: Port = Field(1935, description="TCP port of RTMP ingest")
+    rtmps_port: Port | None = Field(None, description="TCP port of RTMPS ingest; default: no RTMPS")
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM) of RTMPS; read again when it changes")
+    tls_key: Path | None = Field(None, description="private key (PEM) of tls_cert")
     srt_port: Port = Field(9000, description="UDP port of SRT ingest")
     bind: str = Field("0.0.0.0", description="address that the listeners bind to")
     public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
@@ -83,6 +87,12 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at most half of segment_s ({segment_s})")
         return part_s
 
+    @model_validator(mode="after")
+    def _rtmps_has_a_certificate(self) -> Self:
+        if self.rtmps_port is not None and (self.tls_cert is None or self.tls_key is None):
+            raise PydanticCustomError("tls", "rtmps_port {port} needs tls_cert and tls_key", {"port": self.rtmps_port})
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -126,6 +136,8 @@ def load_settings() -> Settings:
 def _describe(item: object) -> str:
     assert isinstance(item, dict)
     name = ".".join(str(part) for part in item["loc"])
+    if not name:  # about several settings at once
+        return str(item["msg"])
     value = "<hidden>" if name in _SECRETS else repr(item["input"])
     return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
 

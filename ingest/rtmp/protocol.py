@@ -37,9 +37,13 @@ class Shared:
 
 
 class RtmpProtocol(asyncio.BufferedProtocol):
-    """The connection of one encoder, from accept to close. Also the `EncoderConnection` that its stream may cut."""
+    """The connection of one encoder, from accept to close. Also the `EncoderConnection` that its stream may cut.
 
-    def __init__(self, shared: Shared) -> None:
+    `name` is `rtmp`, or `rtmps` behind TLS.
+    """
+
+    def __init__(self, shared: Shared, name: str = "rtmp") -> None:
+        self._name = name
         self._shared = shared
         self._limits = shared.limits
         self._loop = asyncio.get_running_loop()
@@ -139,7 +143,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
             self._pause_reading()
             request = PublishRequest(
                 key=event.key,
-                protocol="rtmp",
+                protocol=self._name,
                 remote_address=self._remote_address,
                 encoder=event.encoder,
                 connection=self,

@@ -27,6 +27,7 @@ class Node:
     data_dir: Path
     media_dir: Path
     rtmp_url: str
+    rtmps_url: str  # empty when there is none
     srt_url: str
     ready_key: str
     api_url: str
@@ -139,6 +140,7 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
                 data_dir=data_dir,
                 media_dir=media_dir,
                 rtmp_url=welcome["RTMP URL"],
+                rtmps_url=welcome.get("RTMPS URL", ""),
                 srt_url=welcome["SRT URL"],
                 ready_key=welcome["Stream key"],
                 api_url=welcome["API"],
