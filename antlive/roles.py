@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,8 @@ async def _run(role: str, settings: Settings, ready_fd: int | None) -> None:
 
 
 def _tell(ready_fd: int, message: dict[str, Any]) -> None:
-    with os.fdopen(ready_fd, "w") as pipe:
+    # A supervisor that is stopping does not listen any more; its signal follows.
+    with suppress(BrokenPipeError), os.fdopen(ready_fd, "w") as pipe:
         pipe.write(json.dumps(message) + "\n")
 
 

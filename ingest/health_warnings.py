@@ -81,6 +81,10 @@ def _audio_rate_unusual(look: Look) -> str | None:
     return f"audio has {rate_hz} Hz; set the encoder to 48000 Hz"
 
 
+def _extra_tracks_ignored(look: Look) -> str | None:
+    return "more than one track arrives; only the first is used" if look.now.has_extra_tracks else None
+
+
 def _srt_loss(look: Look) -> str | None:
     if look.now.srt is None:
         return None
@@ -112,6 +116,7 @@ WARNINGS: Final[dict[str, Callable[[Look], str | None]]] = {
     "BITRATE_TOO_HIGH": _bitrate_too_high,
     "TIMESTAMP_JUMPS": _timestamp_jumps,
     "AUDIO_RATE_UNUSUAL": _audio_rate_unusual,
+    "EXTRA_TRACKS_IGNORED": _extra_tracks_ignored,
     "SRT_LOSS": _srt_loss,
     "SRT_LATENCY_TOO_LOW": _srt_latency_too_low,
 }

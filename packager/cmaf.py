@@ -83,14 +83,20 @@ def _trak(track: Track) -> bytes:
 def _sample_entry(track: Track) -> bytes:
     if isinstance(track, VideoTrack):
         entry = struct.pack(">6xH16xHHIIIH32xHh", 1, track.width_px, track.height_px, 0x480000, 0x480000, 0, 1, 24, -1)
-        entry += _box(b"avcC", track.decoder_config)
+        entry += _decoder_configuration(track)
         if track.sample_aspect_ratio != 1:
             entry += _box(b"pasp", struct.pack(">II", *track.sample_aspect_ratio.as_integer_ratio()))
-        return _box(b"avc1", entry)
+        return _box(track.codec.encode(), entry)
     # 16.16 holds no rate from 65536 Hz on; the decoder configuration tells it.
     sample_rate_hz = track.sample_rate_hz if track.sample_rate_hz <= 0xFFFF else 0
     entry = struct.pack(">6xH8xHHHHI", 1, track.channels, 16, 0, 0, sample_rate_hz << 16)
     return _box(b"mp4a", entry + _full_box(b"esds", 0, 0, _es_descriptor(track)))
+
+
+def _decoder_configuration(track: VideoTrack) -> bytes:
+    if track.codec == "vp09":
+        return _full_box(b"vpcC", 1, 0, track.decoder_config)
+    return _box({"avc1": b"avcC", "hvc1": b"hvcC", "av01": b"av1C"}[track.codec], track.decoder_config)
 
 
 def _es_descriptor(track: AudioTrack) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -46,13 +47,53 @@ class AacConfig:
 
 
 def codec_string(track: VideoTrack | AudioTrack) -> str:
-    """The CODECS value of a track (RFC 6381, 3.3)."""
-    config = track.decoder_config
+    """The CODECS value of a track (RFC 6381, 3.3). Raises `CodecError`."""
     if isinstance(track, VideoTrack):
-        if len(config) < 4:
-            raise CodecError(f"an avcC record of {len(config)} bytes is shorter than 4")
-        return f"avc1.{config[1]:02x}{config[2]:02x}{config[3]:02x}"
-    return f"mp4a.40.{parse_aac_config(config).object_type}"
+        return video_codec_string(track.codec, track.decoder_config)
+    return f"mp4a.40.{parse_aac_config(track.decoder_config).object_type}"
+
+
+def video_codec_string(sample_entry: str, record: bytes) -> str:
+    """The CODECS value of `avc1`, `hvc1`, `av01` or `vp09` with this decoder configuration. Raises `CodecError`."""
+    make, least_bytes = _VIDEO_CODEC_STRINGS[sample_entry]
+    if len(record) < least_bytes:
+        raise CodecError(
+            f"a configuration record of {sample_entry} with {len(record)} bytes is shorter than {least_bytes}"
+        )
+    return make(record)
+
+
+def _avc1(record: bytes) -> str:
+    return f"avc1.{record[1]:02x}{record[2]:02x}{record[3]:02x}"
+
+
+def _hvc1(record: bytes) -> str:
+    """ISO/IEC 14496-15, E.3."""
+    space = ("", "A", "B", "C")[record[1] >> 6]
+    compatibility = int(f"{int.from_bytes(record[2:6], 'big'):032b}"[::-1], 2)
+    tier = "H" if record[1] & 0x20 else "L"
+    constraints = "".join(f".{byte:X}" for byte in record[6:12].rstrip(b"\0"))
+    return f"hvc1.{space}{record[1] & 0x1F}.{compatibility:X}.{tier}{record[12]}{constraints}"
+
+
+def _av01(record: bytes) -> str:
+    """AV1 Codec ISO Media File Format Binding, 5."""
+    depth_bits = (12 if record[2] & 0x20 else 10) if record[2] & 0x40 else 8
+    tier = "H" if record[2] & 0x80 else "M"
+    return f"av01.{record[1] >> 5}.{record[1] & 0x1F:02d}{tier}.{depth_bits:02d}"
+
+
+def _vp09(record: bytes) -> str:
+    """VP Codec ISO Media File Format Binding, codecs parameter string."""
+    return f"vp09.{record[0]:02d}.{record[1]:02d}.{record[2] >> 4:02d}"
+
+
+_VIDEO_CODEC_STRINGS: dict[str, tuple[Callable[[bytes], str], int]] = {
+    "avc1": (_avc1, 4),
+    "hvc1": (_hvc1, 13),
+    "av01": (_av01, 4),
+    "vp09": (_vp09, 3),
+}
 
 
 def parse_avc_config(record: bytes) -> AvcConfig:

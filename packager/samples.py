@@ -19,7 +19,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """A video rendition. `decoder_config` is the avcC record (ISO/IEC 14496-15, 5.3.3).
+    """A video rendition. `codec` is avc1, hvc1, av01 or vp09, and `decoder_config` its avcC, hvcC, av1C or vpcC record.
 
     Width and height are those of the coded picture after cropping; `display_width_px` is what a viewer sees.
     """

@@ -71,5 +71,6 @@ class IngestHealth(_Health):
     video: VideoHealth | None = None
     audio: AudioHealth | None = None
     timestamp_jumps: Count = Field(description="since the connection began")
+    has_extra_tracks: bool | None = Field(None, description="whether tracks come that are not used")
     srt: SrtHealth | None = None
     warnings: tuple[HealthWarning, ...] = ()

@@ -1,16 +1,17 @@
 """FLV tags to units: configurations and coded packets.
 
-Sources: Adobe Flash Video File Format Specification 10.1, E.4.2 (audio) and E.4.3 (video); Enhanced RTMP v2, of which
-H.264 and the audio codecs are taken: FFmpeg sends 5.1 AAC that way.
+Sources: Adobe Flash Video File Format Specification 10.1, E.4.2 (audio) and E.4.3 (video); Enhanced RTMP v2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from transcode.enhanced import CODED_FRAMES, CODED_FRAMES_X, SEQUENCE_START, EnhancedPacket, read_enhanced
 from transcode.flv import TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, FlvReader, FlvTag
 from transcode.script_data import read_hints
-from transcode.units import AudioConfig, AudioPacket, Unit, UnsupportedCodec, VideoConfig, VideoPacket
+from transcode.units import AudioConfig, AudioPacket, Hints, Unit, UnsupportedCodec, VideoConfig, VideoPacket
 
 _VIDEO_CODEC_NAMES = {
     2: "Sorenson H.263",
@@ -18,21 +19,23 @@ _VIDEO_CODEC_NAMES = {
     4: "VP6",
     5: "VP6 with alpha",
     6: "Screen video 2",
-    12: "HEVC",
 }
-_AVC = 7
+# Codec id 12 for HEVC is no part of the specification, but what some encoders sent before there was Enhanced RTMP.
+_VIDEO_DECODERS = {7: "h264", 12: "hevc"}
 _AAC = 10
 # FLV sound format -> (PyAV decoder, fixed sample rate or 0 = from the tag's rate bits)
 _AUDIO_DECODERS = {2: ("mp3", 0), 14: ("mp3", 8000), 7: ("pcm_alaw", 8000), 8: ("pcm_mulaw", 8000), 3: ("pcm_s16le", 0)}
 _SOUND_RATES_HZ = (5512, 11025, 22050, 44100)
-# Enhanced RTMP (veovera, E-RTMP v2): a FourCC names the codec, and four bits the kind of packet.
 _EX_VIDEO = 0x80
 _EX_AUDIO = 9
-_EX_SEQUENCE_START, _EX_CODED_FRAMES, _EX_CODED_FRAMES_X = 0, 1, 3
-_EX_MULTITRACK = {"video": 6, "audio": 5}
+_EX_VIDEO_KINDS = (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X)
+_EX_VIDEO_DECODERS = {b"avc1": "h264", b"hvc1": "hevc", b"av01": "av1", b"vp09": "vp9"}
 _EX_AUDIO_DECODERS = {
     b"mp4a": "aac", b".mp3": "mp3", b"Opus": "opus", b"ac-3": "ac3", b"ec-3": "eac3", b"fLaC": "flac",
 }  # fmt: skip
+
+
+_LEAST_CONFIG_BYTES = {"h264": 7, "hevc": 23, "av1": 4, "vp9": 8}
 
 
 class FlvDemuxer:
@@ -40,8 +43,10 @@ class FlvDemuxer:
 
     def __init__(self) -> None:
         self._reader = FlvReader()
-        self._video_extradata: bytes | None = None
+        self._video: VideoConfig | None = None
         self._audio: AudioConfig | None = None
+        self._tracks: dict[str, int] = {}
+        self._hints = Hints()
 
     def feed(self, data: bytes | memoryview) -> Iterator[Unit]:
         """The units that `data` completes, in stream order."""
@@ -49,59 +54,77 @@ class FlvDemuxer:
             if not tag.body:
                 continue
             if tag.kind == TAG_VIDEO:
-                yield from self._video(tag)
+                yield from self._video_tag(tag)
             elif tag.kind == TAG_AUDIO:
                 yield from self._audio_tag(tag)
             elif tag.kind == TAG_SCRIPT:
                 hints = read_hints(tag.body)
                 if hints is not None:
-                    yield hints
+                    self._hints = replace(hints, has_extra_tracks=self._hints.has_extra_tracks)
+                    yield self._hints
 
-    def _video(self, tag: FlvTag) -> Iterator[Unit]:
+    def _video_tag(self, tag: FlvTag) -> Iterator[Unit]:
         body = tag.body
         codec_id, frame_type = body[0] & 0x0F, body[0] >> 4 & 0x07
         if frame_type == 5:  # a command frame carries no picture
             return
         if body[0] & _EX_VIDEO:
-            yield from self._ex_video(tag, kind=codec_id, keyframe=frame_type == 1)
+            yield from self._ex_video(tag, keyframe=frame_type == 1)
             return
-        if codec_id != _AVC:
+        codec = _VIDEO_DECODERS.get(codec_id)
+        if codec is None:
             name = _VIDEO_CODEC_NAMES.get(codec_id, f"codec id {codec_id}")
             raise UnsupportedCodec(f"video codec {name} is not supported; use H.264")
         if len(body) < 5:
             return
         if body[1] == 0:
-            yield from self._video_config(body[5:])
+            yield from self._video_config(codec, body[5:])
         elif body[1] == 1:
             yield from self._picture(tag, int.from_bytes(body[2:5], "big", signed=True), frame_type == 1, body[5:])
 
-    def _ex_video(self, tag: FlvTag, kind: int, keyframe: bool) -> Iterator[Unit]:
-        body = tag.body
-        if kind == _EX_MULTITRACK["video"] or body[1:5] != b"avc1":
-            name = "multitrack" if kind == _EX_MULTITRACK["video"] else repr(body[1:5])
-            raise UnsupportedCodec(f"video {name} (Enhanced RTMP) is not supported; use a single track of H.264")
-        if kind == _EX_SEQUENCE_START:
-            yield from self._video_config(body[5:])
-        elif kind == _EX_CODED_FRAMES:
-            yield from self._picture(tag, int.from_bytes(body[5:8], "big", signed=True), keyframe, body[8:])
-        elif kind == _EX_CODED_FRAMES_X:
-            yield from self._picture(tag, 0, keyframe, body[5:])
+    def _ex_video(self, tag: FlvTag, keyframe: bool) -> Iterator[Unit]:
+        packet = read_enhanced(tag.body, "video")
+        if packet is None:
+            return
+        yield from self._count_tracks("video", packet)
+        if (
+            packet.kind not in (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X)
+            or packet.track_id != self._tracks["video"]
+        ):
+            return
+        codec = _EX_VIDEO_DECODERS.get(packet.four_cc)
+        if codec is None:
+            raise UnsupportedCodec(f"video codec {packet.four_cc!r} is not supported; use H.264, HEVC, AV1 or VP9")
+        if packet.kind == SEQUENCE_START:
+            yield from self._video_config(codec, packet.data)
+        else:
+            yield from self._picture(tag, packet.composition_ms, keyframe, packet.data)
 
-    def _video_config(self, extradata: bytes) -> Iterator[Unit]:
+    def _count_tracks(self, media: str, packet: EnhancedPacket) -> Iterator[Unit]:
+        """The first track that comes is used; that there are others is said once."""
+        first = self._tracks.setdefault(media, packet.track_id)
+        if (packet.has_more_tracks or packet.track_id != first) and not self._hints.has_extra_tracks:
+            self._hints = replace(self._hints, has_extra_tracks=True)
+            yield self._hints
+
+    def _video_config(self, codec: str, extradata: bytes) -> Iterator[Unit]:
+        if codec == "vp9" and extradata[:4] == b"\1\0\0\0":  # with the header of the box that it has in a file
+            extradata = extradata[4:]
+        config = VideoConfig(codec=codec, extradata=extradata)
         # Encoders repeat the configuration, and some send an empty one first.
-        if len(extradata) >= 7 and extradata != self._video_extradata:
-            self._video_extradata = extradata
-            yield VideoConfig(codec="h264", extradata=extradata)
+        if len(extradata) >= _LEAST_CONFIG_BYTES[codec] and config != self._video:
+            self._video = config
+            yield config
 
     def _picture(self, tag: FlvTag, composition_ms: int, keyframe: bool, data: bytes) -> Iterator[Unit]:
-        if self._video_extradata is not None and data:
+        if self._video is not None and data:
             yield VideoPacket(dts_ms=tag.timestamp_ms, composition_ms=composition_ms, keyframe=keyframe, data=data)
 
     def _audio_tag(self, tag: FlvTag) -> Iterator[Unit]:
         body = tag.body
         sound_format = body[0] >> 4
         if sound_format == _EX_AUDIO:
-            yield from self._ex_audio(tag, kind=body[0] & 0x0F)
+            yield from self._ex_audio(tag)
             return
         if sound_format == _AAC:
             if len(body) > 1:
@@ -123,18 +146,20 @@ class FlvDemuxer:
         if len(body) > 1:
             yield AudioPacket(pts_ms=tag.timestamp_ms, data=body[1:])
 
-    def _ex_audio(self, tag: FlvTag, kind: int) -> Iterator[Unit]:
-        body = tag.body
-        codec = _EX_AUDIO_DECODERS.get(body[1:5])
-        if kind == _EX_MULTITRACK["audio"] or codec is None:
-            name = "multitrack" if kind == _EX_MULTITRACK["audio"] else repr(body[1:5])
-            raise UnsupportedCodec(f"audio {name} (Enhanced RTMP) is not supported; use a single track of AAC")
-        if kind == _EX_SEQUENCE_START:
-            yield from self._coded_audio(tag, codec, is_config=True, data=body[5:])
-        elif kind == _EX_CODED_FRAMES:
-            if codec in ("mp3", "ac3", "eac3"):  # these need no configuration, so none may have come
-                yield from self._audio_config(_audio_of(codec, b""))
-            yield from self._coded_audio(tag, codec, is_config=False, data=body[5:])
+    def _ex_audio(self, tag: FlvTag) -> Iterator[Unit]:
+        packet = read_enhanced(tag.body, "audio")
+        if packet is None:
+            return
+        yield from self._count_tracks("audio", packet)
+        if packet.kind not in (SEQUENCE_START, CODED_FRAMES) or packet.track_id != self._tracks["audio"]:
+            return
+        codec = _EX_AUDIO_DECODERS.get(packet.four_cc)
+        if codec is None:
+            raise UnsupportedCodec(f"audio codec {packet.four_cc!r} is not supported; use AAC")
+        if packet.kind == CODED_FRAMES and codec in ("mp3", "ac3", "eac3"):
+            # These need no configuration, so none may have come.
+            yield from self._audio_config(_audio_of(codec, b""))
+        yield from self._coded_audio(tag, codec, is_config=packet.kind == SEQUENCE_START, data=packet.data)
 
     def _coded_audio(self, tag: FlvTag, codec: str, is_config: bool, data: bytes) -> Iterator[Unit]:
         if is_config:

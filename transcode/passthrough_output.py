@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ
 from config.session import Live, Note, SessionSpec
-from packager.codecs import CodecError, parse_aac_config, parse_avc_config
+from packager.codecs import CodecError, parse_aac_config
 from packager.cuts import FollowedCuts, SourceCuts
 from packager.publication import Publication
 from packager.samples import AudioTrack, Sample, VideoTrack
@@ -24,7 +24,8 @@ from transcode.passthrough_tracks import (
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, TimedAudio, TimedVideo
-from transcode.units import AudioConfig, Hints, UnsupportedCodec, VideoConfig
+from transcode.units import AudioConfig, Hints, VideoConfig
+from transcode.video_shape import SAMPLE_ENTRIES, shape_of
 
 ORIGIN_S = 1.0
 """Published media time of the first picture: above zero, so that no audio before it is negative."""
@@ -49,11 +50,13 @@ class PassthroughOutput:
         video: VideoConfig,
         audio: AudioConfig | None,
         hints: Hints,
+        first_keyframe: bytes,
     ) -> None:
         self._spec = spec
         self._report = report
         self._clock = clock
         self._video_config = video
+        self._next_video_config: VideoConfig | None = None
         self._shift_s: float | None = None
         self._zero_wall_s = clock.start_wall_s
         self._zero_wall_shift_s: float | None = None
@@ -61,7 +64,7 @@ class PassthroughOutput:
         self._measured_from_s = ORIGIN_S
         self._measured_bytes = 0
         self._peak_bps = 0.0
-        self._track = _video_track(video, hints.video_bitrate_bps)
+        self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps)
         # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
         frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
         video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
@@ -90,12 +93,13 @@ class PassthroughOutput:
         report(Note(session_id=spec.session_id, event="source", fields=fields))
 
     def configure_video(self, config: VideoConfig) -> None:
-        """A configuration that differs from the session's starts a new init segment after a discontinuity."""
-        if config == self._video_config:
-            return
-        self._video_config = config
+        """From its first keyframe on a configuration that differs has a new init segment, after a discontinuity."""
+        self._next_video_config = config if config != self._video_config else None
+
+    def _change_video(self, config: VideoConfig, keyframe: bytes) -> None:
+        self._video_config, self._next_video_config = config, None
         self._video.flush()
-        self._track = _video_track(config, self._track.average_bandwidth_bps)
+        self._track = _video_track(config, keyframe, self._track.average_bandwidth_bps)
         self._video_segmenter.change_track(self._track)
 
     def configure_audio(self, config: AudioConfig) -> None:
@@ -123,6 +127,10 @@ class PassthroughOutput:
         self._publication.end()
 
     def _add_video(self, unit: TimedVideo) -> None:
+        if self._next_video_config is not None:
+            if not unit.keyframe:
+                return
+            self._change_video(self._next_video_config, unit.data)
         if self._shift_s is None:
             if not unit.keyframe:
                 return
@@ -179,21 +187,18 @@ class PassthroughOutput:
         self._report(Live(session_id=self._spec.session_id))
 
 
-def _video_track(config: VideoConfig, bitrate_bps: float | None) -> VideoTrack:
-    try:
-        parsed = parse_avc_config(config.extradata)
-    except CodecError as error:
-        raise UnsupportedCodec(f"the H.264 configuration is not usable: {error}") from error
+def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None) -> VideoTrack:
+    shape = shape_of(config, keyframe)
     average_bps = int(bitrate_bps or _GUESSED_BITRATE_BPS)
     return VideoTrack(
         name="source",
         timescale_hz=VIDEO_TIMESCALE_HZ,
-        codec="avc1",
+        codec=SAMPLE_ENTRIES[config.codec],
         decoder_config=config.extradata,
-        width_px=parsed.width_px,
-        height_px=parsed.height_px,
-        frame_rate=parsed.frame_rate,
-        sample_aspect_ratio=parsed.sample_aspect_ratio,
+        width_px=shape.width_px,
+        height_px=shape.height_px,
+        frame_rate=shape.frame_rate,
+        sample_aspect_ratio=shape.sample_aspect_ratio,
         bandwidth_bps=int(average_bps * _PEAK_SHARE),
         average_bandwidth_bps=average_bps,
     )

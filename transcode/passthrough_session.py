@@ -77,8 +77,9 @@ class PassthroughSession:
         if self._audio_config is None and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
             return
         assert self._video_config is not None
+        first = waiting[0]
         self._output = PassthroughOutput(
-            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._hints
+            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._hints, first.data
         )
         self._waiting = []
         for held in waiting:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from packager.codecs import CodecError, parse_aac_config, parse_avc_config
+from packager.codecs import CodecError, parse_aac_config, parse_avc_config, video_codec_string
 from transcode.timeline import signed_difference_ms
 from transcode.units import AudioConfig, AudioPacket, Hints, Unit, VideoConfig, VideoPacket
+from transcode.video_shape import SAMPLE_ENTRIES
 
 REPORT_EVERY_S = 2.0
 
@@ -50,6 +51,8 @@ class SourceMeter:
             "bitrate_bps": _rate(self._video_bytes + self._audio_bytes, since_s),
             "timestamp_jumps": jumps,
         }
+        if self._hints.has_extra_tracks:
+            fields["has_extra_tracks"] = True
         if self._hints.encoder is not None:
             fields["encoder"] = self._hints.encoder
         if self._video:
@@ -96,13 +99,13 @@ def _rate(size_bytes: int, seconds: float) -> int:
 
 def _video_facts(config: VideoConfig) -> dict[str, Any]:
     facts: dict[str, Any] = {"codec": config.codec}
-    if config.codec == "h264":
-        try:
+    try:
+        facts["codec_string"] = video_codec_string(SAMPLE_ENTRIES[config.codec], config.extradata)
+        if config.codec == "h264":
             parsed = parse_avc_config(config.extradata)
-        except CodecError:
-            return facts
-        facts |= {"width_px": parsed.width_px, "height_px": parsed.height_px}
-        facts["codec_string"] = f"avc1.{config.extradata[1:4].hex()}"
+            facts |= {"width_px": parsed.width_px, "height_px": parsed.height_px}
+    except CodecError:
+        pass  # the session says so
     return facts
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoConfig:
-    """A video decoder configuration. `extradata` is the avcC record for h264."""
+    """A video decoder configuration. `codec` is h264, hevc, av1 or vp9; `extradata` its avcC, hvcC, av1C or vpcC."""
 
     codec: str
     extradata: bytes
@@ -51,6 +51,8 @@ class Hints:
     frame_rate: float | None = None
     video_bitrate_bps: float | None = None
     encoder: str | None = None
+    has_extra_tracks: bool = False
+    """Whether there are tracks beside the ones that are used; this is never wrong."""
 
 
 Unit = VideoConfig | AudioConfig | VideoPacket | AudioPacket | Hints

@@ -18,13 +18,15 @@ from transcode.plan import PlannedRendition
 from transcode.units import VideoConfig
 
 _MICROSECONDS = Fraction(1, 1_000_000)
+# The library's own choice for AV1 would be a decoder in hardware.
+_DECODERS = {"av1": "libdav1d"}
 
 
 class VideoDecoder:
     """Decodes the pictures of one configuration. A corrupt picture is counted and skipped."""
 
     def __init__(self, config: VideoConfig) -> None:
-        self._codec = cast(VideoCodecContext, av.CodecContext.create(config.codec, "r"))
+        self._codec = cast(VideoCodecContext, av.CodecContext.create(_DECODERS.get(config.codec, config.codec), "r"))
         self._codec.extradata = config.extradata
         # FRAME threads would hold back one or two frames each.
         self._codec.thread_type = "SLICE"

@@ -11,7 +11,14 @@ from av.video.codeccontext import VideoCodecContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packager.codecs import AacConfig, CodecError, codec_string, parse_aac_config, parse_avc_config
+from packager.codecs import (
+    AacConfig,
+    CodecError,
+    codec_string,
+    parse_aac_config,
+    parse_avc_config,
+    video_codec_string,
+)
 from tests.packager.helpers import audio_track, video_track
 
 
@@ -215,3 +222,26 @@ def test_one_wrong_byte_raises_nothing_but_codec_error(at: int, value: int) -> N
 
 
 REAL = x264_record(1280, 720)
+
+
+@pytest.mark.parametrize(
+    ("sample_entry", "record", "expected"),
+    [
+        # The examples of ISO/IEC 14496-15 E.3, and of the AV1 and VP bindings.
+        ("hvc1", "01" + "01" + "60000000" + "b00000000000" + "5d", "hvc1.1.6.L93.B0"),
+        ("hvc1", "01" + "41" + "20000000" + "b02000000000" + "96", "hvc1.A1.4.L150.B0.20"),
+        ("hvc1", "01" + "22" + "20000000" + "900000000000" + "99", "hvc1.2.4.H153.90"),
+        ("av01", "81040c00", "av01.0.04M.08"),
+        ("av01", "81a8cc00", "av01.5.08H.10"),
+        ("vp09", "00158200", "vp09.00.21.08"),
+        ("vp09", "020aa200", "vp09.02.10.10"),
+    ],
+)
+def test_the_codec_string_of_other_video(sample_entry: str, record: str, expected: str) -> None:
+    assert video_codec_string(sample_entry, bytes.fromhex(record)) == expected
+
+
+@pytest.mark.parametrize("sample_entry", ["avc1", "hvc1", "av01", "vp09"])
+def test_a_video_configuration_that_is_cut_short_is_refused(sample_entry: str) -> None:
+    with pytest.raises(CodecError, match="2 bytes is shorter"):
+        video_codec_string(sample_entry, b"\1\2")

@@ -51,6 +51,11 @@ AAC = AudioConfig(codec="aac", extradata=ASC, sample_rate_hz=0, channels=0)
 MP3 = AudioConfig(codec="mp3", extradata=b"", sample_rate_hz=44100, channels=2)
 EX_AAC = b"\x90mp4a" + ASC
 
+HVCC = b"\1" + bytes(22)
+AV1C = b"\x81\x05\x0c\x00"
+VPCC = bytes.fromhex("00158200020202")[:7] + b"\0"
+HEVC = VideoConfig(codec="hevc", extradata=HVCC)
+
 CASES: list[tuple[str, bytes, list[Unit]]] = [
     ("nothing", b"", []),
     (
@@ -95,6 +100,56 @@ CASES: list[tuple[str, bytes, list[Unit]]] = [
         ],
     ),
     (
+        "HEVC by codec id 12, from before there was Enhanced RTMP",
+        tag(9, 0, b"\x1c\x00\0\0\0" + HVCC) + tag(9, 7, b"\x1c\x01\x00\x00\x05nal"),
+        [HEVC, VideoPacket(dts_ms=7, composition_ms=5, keyframe=True, data=b"nal")],
+    ),
+    (
+        "HEVC by its FourCC; its metadata and its end are passed over",
+        tag(9, 0, b"\x90hvc1" + HVCC)
+        + tag(9, 0, b"\x94hvc1meta")
+        + tag(9, 7, b"\x91hvc1\xff\xff\xfbnal")
+        + tag(9, 9, b"\x92hvc1"),
+        [HEVC, VideoPacket(dts_ms=7, composition_ms=-5, keyframe=True, data=b"nal")],
+    ),
+    (
+        "AV1 and VP9 have no composition time",
+        tag(9, 0, b"\x90av01" + AV1C)
+        + tag(9, 7, b"\x91av01obu")
+        + tag(9, 8, b"\x90vp09\1\0\0\0" + VPCC)
+        + tag(9, 9, b"\xa1vp09frame"),
+        [
+            VideoConfig(codec="av1", extradata=AV1C),
+            VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"obu"),
+            VideoConfig(codec="vp9", extradata=VPCC),
+            VideoPacket(dts_ms=9, composition_ms=0, keyframe=False, data=b"frame"),
+        ],
+    ),
+    (
+        "a packet with a nanosecond offset (ModEx), and one with a long extension",
+        tag(9, 0, b"\x90hvc1" + HVCC)
+        + tag(9, 7, b"\x97\x02\x00\x01\x02\x03hvc1nal")
+        + tag(9, 8, b"\x97\xff\x00\xff" + bytes(256) + b"\x03hvc1nal"),
+        [
+            HEVC,
+            VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal"),
+            VideoPacket(dts_ms=8, composition_ms=0, keyframe=True, data=b"nal"),
+        ],
+    ),
+    (
+        "one track of several in bodies of their own: the first that comes",
+        tag(9, 0, b"\x96\x00hvc1\x01" + HVCC) + tag(9, 0, b"\x96\x00hvc1\x02" + HVCC) + tag(9, 7, b"\x96\x03hvc1\x02no")
+        + tag(9, 7, b"\x96\x03hvc1\x01nal"),
+        [HEVC, Hints(has_extra_tracks=True), VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal")],
+    ),
+    (
+        "several tracks in one body: the first",
+        tag(9, 0, b"\x96\x20hvc1\x00" + len(HVCC).to_bytes(3, "big") + HVCC + b"av01\x01\0\0\4" + AV1C)
+        + tag(9, 7, b"\x96\x13hvc1\x00\0\0\3nal\x01\0\0\3law"),
+        [Hints(has_extra_tracks=True), HEVC, VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal")],
+    ),
+    ("enhanced bodies that are cut short", tag(9, 0, b"\x97") + tag(9, 0, b"\x96") + tag(8, 0, b"\x95\x00mp4"), []),
+    (
         "metadata",
         metadata(("framerate", 25.0), ("videodatarate", 2500.0), ("encoder", "obs")),
         [Hints(frame_rate=25.0, video_bitrate_bps=2_500_000.0, encoder="obs")],
@@ -120,9 +175,8 @@ def test_units_byte_by_byte(name: str, data: bytes, expected: list[Unit]) -> Non
     [
         ("Sorenson", tag(9, 0, b"\x22data"), "Sorenson"),
         ("VP6", tag(9, 0, b"\x24data"), "VP6"),
-        ("HEVC as codec id 12", tag(9, 0, b"\x1c\x00\0\0\0"), "HEVC"),
-        ("HEVC by FourCC", tag(9, 0, b"\x90hvc1"), "hvc1"),
-        ("multitrack video", tag(9, 0, b"\x96\x00avc1"), "multitrack"),
+        ("VVC by FourCC", tag(9, 0, b"\x90vvc1"), "vvc1"),
+        ("an audio FourCC that nobody knows", tag(8, 0, b"\x90wxyzdata"), "wxyz"),
         ("Speex", tag(8, 0, b"\xb2data"), "11"),
     ],
 )
