@@ -26,6 +26,7 @@ from streams.store import StreamStore
 log = structlog.get_logger()
 
 RUN_FILE = "serve.json"
+_TEMPORARY_MAX_CHARACTERS = 60
 _RESTART_DELAY_S = 0.5
 _TEMPORARY_PREFIX = "antlive-"
 
@@ -162,6 +163,9 @@ class Supervisor:
         environment = dict(os.environ)
         environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
         environment[ENV_PREFIX + "MEDIA_DIR"] = str(self._settings.effective_media_dir)
+        # What a killed child leaves behind goes with the rest. Sockets lie in there, whose paths must be short.
+        if len(str(self._temporary)) <= _TEMPORARY_MAX_CHARACTERS:
+            environment["TMPDIR"] = str(self._temporary)
         return environment
 
     @property

@@ -186,6 +186,10 @@ async def test_killed_children_are_started_again_on_the_same_ports(tmp_path: Pat
             orphans = list(workers(node).values())
             assert len(orphans) == 1
             role(node, "ingest").kill()
+            temporary = Path(temporary_dir(node))
+            assert any(name.startswith("pymp-") for name in _listing(temporary)), (
+                "what a killed child leaves lies elsewhere"
+            )
             assert await asyncio.wait_for(encoder.wait(), 10) != 0
             await wait_for_exit(orphans, timeout_s=STOP_S)
         ended = await node.wait_for_state(stream_id, "ended")
@@ -194,6 +198,7 @@ async def test_killed_children_are_started_again_on_the_same_ports(tmp_path: Pat
         async with pushing(tiny_clip, url):
             await node.wait_for_state(stream_id, "live")
             assert await node.text(hls_url)
+    assert not _there(temporary)
 
 
 async def _differs(node: Node, url: str, before: str) -> bool:
