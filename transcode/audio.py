@@ -38,7 +38,7 @@ class AudioDecoder:
         """The blocks of one packet, in order."""
         try:
             frames = self._codec.decode(Packet(data))
-        except (av.InvalidDataError, av.PatchWelcomeError):
+        except av.FFmpegError:
             self.corrupt += 1
             return []
         return [self._block(out) for frame in frames for out in self._resample(frame)]

@@ -39,7 +39,7 @@ class VideoDecoder:
         packet.dts, packet.pts, packet.time_base, packet.is_keyframe = dts_us, pts_us, _MICROSECONDS, keyframe
         try:
             return self._codec.decode(packet)
-        except av.InvalidDataError:
+        except av.FFmpegError:  # most often invalid data, but a decoder may have other words for it
             self.corrupt += 1
             return []
 
@@ -47,7 +47,7 @@ class VideoDecoder:
         """The frames still held for reordering. The decoder takes no packet afterwards."""
         try:
             return self._codec.decode(None)
-        except (av.InvalidDataError, av.EOFError):
+        except av.FFmpegError:
             return []
 
     @property
