@@ -160,6 +160,9 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 @asynccontextmanager
 async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
+    from antlive.http_logs import quiet_malformed_http
+
+    quiet_malformed_http()
     async with AsyncExitStack() as stack:
         # Bound first: the URLs that the API hands out hold the actual port.
         ipv6 = ":" in settings.bind
