@@ -22,7 +22,7 @@ class IngestLimits:
     amf_items: int = 256
     amf_string_bytes: int = 8 * 1024
     commands_before_publish: int = 32
-    handoff_bytes: int = 1024 * 1024
+    handoff_bytes: int = 8 * 1024 * 1024
     refusal_grace_s: float = 0.5
     takeover_silence_s: float = 2.0
     no_usable_media_s: float = 15.0
