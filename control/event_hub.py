@@ -34,9 +34,9 @@ EntryId = tuple[int, int]
 
 
 def entry_id(written: str) -> EntryId:
-    """An id of a Redis stream entry, to compare. Raises `ValueError`."""
+    """An id of a Redis stream entry, to compare; milliseconds alone are the first of theirs. Raises `ValueError`."""
     ms, _, count = written.partition("-")
-    return int(ms), int(count)
+    return int(ms), int(count or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,7 @@ class EventService:
         retry_s = _RETRY_S
         while True:
             has_led, is_well = await self._round()
+            _end_if_cancelled()
             # A lost lease, too, is waited out: whoever has it now keeps it for a while.
             await asyncio.sleep(retry_s if not is_well else min(_RETRY_S, self._group.lease_ms / 4000))
             retry_s = _RETRY_S if is_well or has_led else min(retry_s * 2, _RETRY_MAX_S)
@@ -124,6 +125,13 @@ class EventService:
             await self._group.resign()
         except (RedisError, OSError) as error:
             log.info("event_lead_not_resigned", error=type(error).__name__, expires_in_ms=self._group.lease_ms)
+
+
+def _end_if_cancelled() -> None:
+    """A task group that is cancelled while one of its tasks fails reports the failure alone (before Python 3.13)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -29,7 +29,13 @@ LAST_EVENT_ID: Final = "Last-Event-ID"
 CONTENT_TYPE: Final = "text/event-stream"
 
 HUB: Final = web.AppKey("event_hub", EventHub)
-_ENTRY_ID = re.compile("[0-9]{1,18}-[0-9]{1,18}", re.ASCII)
+_ENTRY_ID = re.compile("[0-9]{1,18}(?:-[0-9]{1,18})?", re.ASCII)
+# OpenAPI 3.1 has no word for a sequence of events; its tools take the schema of the media type as that of each event.
+_EVENT_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "One server-sent event. `data` is the event as JSON, as webhooks get it.",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+}
 _HELLO: Final = b"retry: 2000\n: these are the events of your environment\n\n"
 _HEARTBEAT: Final = b":\n\n"
 
@@ -72,6 +78,7 @@ def add_event_stream(app: web.Application, store: StreamStore, timing: StreamTim
     response=None,
     response_description="Server-sent events, without end.",
     content_type=CONTENT_TYPE,
+    content_schema=_EVENT_SCHEMA,
     request_headers=(
         Header(
             LAST_EVENT_ID,

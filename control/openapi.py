@@ -142,7 +142,7 @@ def _success(route: Route, refs: _Refs) -> dict[str, Any]:
     if route.response is not None:
         response["content"] = {_JSON: {"schema": refs[route.response, "serialization"]}}
     elif route.status != 204:
-        response["content"] = {route.content_type: {"schema": {"type": "string"}}}
+        response["content"] = {route.content_type: {"schema": route.content_schema}}
     return response
 
 

@@ -20,7 +20,8 @@ A resource is a module with one `Routes` group; list the group in `control/group
   the document says so. A `request` is read with `read_body`, a `query` with `read_query` (`control/validation.py`).
 - Errors that follow from the declaration need not be listed: 401, 429, 500 and 503 everywhere; 403 where the method
   writes; 404 where the path has a parameter; 400 for a query; 400, 408, 413 and 415 for a body. `errors` adds others.
-- Another content type than JSON, such as server-sent events: `content_type="text/event-stream"`, `response=None`.
+- Another content type than JSON, such as server-sent events: `content_type="text/event-stream"`, `response=None`, and
+  what it holds as JSON Schema in `content_schema`.
 - The caller is `request[ENVIRONMENT]`, the store `request.config_dict[STORE]` (`control/context.py`). A key of scope
   `read` never reaches a handler of another method than GET.
 """
@@ -75,6 +76,7 @@ class Route:
     response: type[Schema] | None
     response_description: str
     content_type: str
+    content_schema: dict[str, Any]
     request: type[Schema] | None
     query: type[Schema] | None
     parameters: tuple[PathParameter, ...]
@@ -138,6 +140,7 @@ class Routes:
         status: int = 200,
         response_description: str = "",
         content_type: str = "application/json",
+        content_schema: dict[str, Any] | None = None,
         request: type[Schema] | None = None,
         query: type[Schema] | None = None,
         parameters: tuple[PathParameter, ...] = (),
@@ -165,6 +168,7 @@ class Routes:
                     response=response,
                     response_description=response_description or ("No content." if status == 204 else summary + "."),
                     content_type=content_type,
+                    content_schema=content_schema or {"type": "string"},
                     request=request,
                     query=query,
                     parameters=parameters,

@@ -72,7 +72,8 @@ class LiveSession:
         future = asyncio.get_running_loop().create_future()
         self._waiting[future] = condition
         try:
-            await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await future
         except TimeoutError:
             return False
         finally:

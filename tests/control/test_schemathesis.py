@@ -19,7 +19,7 @@ async def test_no_request_breaks_what_the_document_promises(api: Api, tmp_path: 
         str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.base}/openapi.json",
         "--header", f"Authorization: Bearer {KEY_RED}",
         "--max-examples", "40", "--max-time", str(BUDGET_S), "--seed", str(SEED), "--no-color",
-        "--continue-on-failure", "--no-shrink",
+        "--continue-on-failure", "--no-shrink", "--request-timeout", "3",
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
