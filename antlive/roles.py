@@ -20,9 +20,11 @@ from redis.exceptions import RedisError
 
 from antlive.logs import configure_logs
 from antlive.node import NodeFiles
+from antlive.node_url import node_url
 from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
+from streams.nodes import NodeRegistry
 from streams.store import StreamStore
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     # Imported here: each role loads only what it runs.
     from ingest.broadcasts import Broadcasts
     from ingest.event_follower import EventFollower
+    from ingest.membership import Membership
     from ingest.rtmp.server import RtmpServer
     from ingest.srt.directory import KeyDirectory
     from ingest.srt.directory_follower import DirectoryFollower
@@ -116,10 +119,22 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         broadcasts = Broadcasts(store, workers, settings, LIMITS, node_id)
         with _asking_redis():
             await broadcasts.recover()
+        membership = Membership(
+            NodeRegistry(redis, store.keys),
+            node_id,
+            node_url(settings),
+            broadcasts.hosted,
+            broadcasts.lost,
+            lambda _s: None,
+        )
+        # Leaves last: what is being ended is nobody else's.
+        stack.push_async_callback(membership.close)
         stack.push_async_callback(broadcasts.close)
         events = EventFollower(store, broadcasts.stream_event)
         await events.start()
         stack.push_async_callback(events.close)
+        with _asking_redis():
+            await membership.start()
         server = RtmpServer(broadcasts, LIMITS)
         stack.push_async_callback(server.close)
         with _listening(settings, "RTMP_PORT", settings.rtmp_port):
@@ -193,6 +208,7 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
 async def _add_control(app: web.Application, settings: Settings, http_port: int, store: StreamStore) -> None:
     from control.app import setup_control
     from control.event_service import add_event_service
+    from control.reaper import add_reaper
     from control.urls import PublicUrls
     from control.webhooks.policy import webhook_policy
 
@@ -205,6 +221,7 @@ async def _add_control(app: web.Application, settings: Settings, http_port: int,
     setup_control(app, settings, store, urls)
     redis_url = settings.redis_url or DEFAULT_REDIS_URL
     add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
+    add_reaper(app, redis_url, settings.redis_prefix)
 
 
 def _add_origin(app: web.Application, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
 from antlive.logs import configure_logs
 from antlive.node import DataDirBusy, NodeFiles
+from antlive.node_url import reserve_port
 from antlive.ready_stream import ReadyStream, ready_stream
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
@@ -72,6 +74,7 @@ class Supervisor:
         self._environment = self._child_environment()
         self._children: list[Child] = []
         self._stop = asyncio.Event()
+        self._reserved: socket.socket | None = None
 
     async def run(self) -> int:
         """Start, serve until a signal, stop."""
@@ -95,6 +98,8 @@ class Supervisor:
             # Redis goes last: the others write their last states to it.
             await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
             await asyncio.gather(*(child.stop() for child in self._children))
+            if self._reserved is not None:
+                self._reserved.close()
         return 0
 
     async def _started_before(self, stop: asyncio.Task[Any]) -> bool:
@@ -115,6 +120,10 @@ class Supervisor:
             await redis.start()
         await wait_for_redis(self._redis_url)
         stream = await self._prepare()
+        if not self._settings.http_port:
+            # Ingest tells other nodes where the origin is, and starts before it.
+            self._reserved = reserve_port(self._settings)
+            self._environment[ENV_PREFIX + "HTTP_PORT"] = str(self._reserved.getsockname()[1])
         # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
         web = Child("web", role_command("web"), self._environment, stop_s=3.0)
         ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
@@ -125,7 +134,6 @@ class Supervisor:
             self._settle(web, name.upper(), port)
             self._settle(ingest, name.upper(), port)
         http_port = (await web.start_role())["http_port"]
-        self._settle(web, "HTTP_PORT", http_port)
         run = {
             **ports,
             "http_port": http_port,

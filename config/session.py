@@ -2,7 +2,7 @@
 
 The control socket is a SOCK_SEQPACKET pair; each packet is one JSON object with a `type`. Ingest sends `open`
 (a `SessionSpec`), `connect` (with the media socket of one encoder connection attached as a file descriptor),
-`end` and `stop`; the worker sends the `Report`s below.
+`end`, `drop` and `stop`; the worker sends the `Report`s below.
 """
 
 from __future__ import annotations
@@ -61,6 +61,14 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Ingest to worker: another node goes on with the session; stop, write no end, and forget it."""
+
+    session_id: str
+    type: Literal["drop"] = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """Worker to ingest: the first part of every rendition is fetchable."""
 
@@ -80,7 +88,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Worker to ingest: the answer to `End`, after the last byte is written."""
+    """Worker to ingest: the answer to `End` and to `Drop`, after the last byte is written."""
 
     session_id: str
     type: Literal["ended"] = "ended"
@@ -105,10 +113,10 @@ class Health:
     type: Literal["health"] = "health"
 
 
-Message = Open | Connect | End | Live | Failed | Ended | Note | Health
+Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health
 _TYPES: dict[str, type[Any]] = {
-    "open": Open, "connect": Connect, "end": End, "live": Live, "failed": Failed, "ended": Ended, "note": Note,
-    "health": Health,
+    "open": Open, "connect": Connect, "end": End, "drop": Drop,
+    "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health,
 }  # fmt: skip
 
 

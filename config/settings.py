@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     srt_port: Port = Field(9000, description="UDP port of SRT ingest")
     bind: str = Field("0.0.0.0", description="address that the listeners bind to")
     public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
+    node_url: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+/?$",
+        description="URL of this node's origin for other nodes on the same Redis; default: http_port at the address of "
+        "`bind`, or at the one from which Redis is reached",
+    )
     data_dir: Path = Field(Path("./data"), description="directory of what must survive a restart: embedded Redis, keys")
     media_dir: Path | None = Field(
         None, description="directory of playlists, parts and segments; default: under /dev/shm when it exists"

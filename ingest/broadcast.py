@@ -17,6 +17,7 @@ from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
 from streams.model import Stream
+from streams.nodes import HostedSession
 from streams.state import Event
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ class Broadcast:
         transitions: Transitions,
         limits: IngestLimits,
         on_over: Callable[[Broadcast], None],
-        on_health: Callable[[str, IngestHealth | None], None],
+        on_health: Callable[[Stream, IngestHealth | None], None],
     ) -> None:
         self.stream = stream
         self.session_id = session_id
@@ -76,6 +77,8 @@ class Broadcast:
         self._live = False
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
+        self.let_gone = False
+        """Whether another node has taken the session over."""
         self.finished = asyncio.Event()
         """Set when the worker has written the session's last byte, or is dead."""
         self._log = log.bind(stream_id=stream.stream_id, session_id=session_id)
@@ -84,6 +87,16 @@ class Broadcast:
     def over(self) -> bool:
         """Whether the session has ended or failed: it takes no encoder any more."""
         return self._over
+
+    @property
+    def hosted(self) -> HostedSession:
+        """What other nodes should know of the session."""
+        return HostedSession(
+            stream_id=self.stream.stream_id,
+            session_id=self.session_id,
+            epoch=self.stream.epoch,
+            delivering=self.delivering,
+        )
 
     @property
     def delivering(self) -> bool:
@@ -119,7 +132,7 @@ class Broadcast:
         if encoder is not self._encoder:
             return
         self._encoder = None
-        self._on_health(self.stream.stream_id, None)
+        self._on_health(self.stream, None)
         if self._over:
             return
         self._log.debug("encoder_left", reason=reason, window_s=self.stream.reconnect_window_s)
@@ -137,6 +150,14 @@ class Broadcast:
             self._log.info("session_ended_elsewhere", reason=reason)
             self._finish(None, reason)
             self.worker.end(self.session_id)
+
+    def let_go(self) -> None:
+        """Another node has the session: cut the encoder and stop. Redis hears nothing, the playlists get no end."""
+        if not self._over:
+            self._log.warning("session_let_go")
+            self.let_gone = True
+            self._finish(None, "taken_over")
+            self.worker.drop(self.session_id)
 
     def report(self, report: Report) -> None:
         """What the worker says of the session."""
@@ -158,7 +179,7 @@ class Broadcast:
             self.finished.set()
         elif isinstance(report, Health):
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
-                self._on_health(self.stream.stream_id, health)
+                self._on_health(self.stream, health)
         elif isinstance(report, Note):
             self._log.info(report.event, **report.fields)
 
@@ -174,7 +195,7 @@ class Broadcast:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             encoder.connection.close(reason)
-        self._on_health(self.stream.stream_id, None)
+        self._on_health(self.stream, None)
         if event is not None:
             self._transitions.submit(event, reason=reason)
         self._on_over(self)

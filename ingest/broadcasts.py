@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
 from streams.events import StreamEvent
 from streams.ids import key_hash, new_session_id
 from streams.model import Claim, NodeSession, Stream
+from streams.nodes import HostedSession
 from streams.state import Event, EventType, IllegalTransition
 from streams.store import StreamStore
 
@@ -32,6 +34,7 @@ _END_S = 10.0
 _CLOSE_S = 1.0
 _EDGE_DIRS = "lse_*"
 _CURRENT = "current"
+_JOURNAL = "journal.jsonl"
 
 
 class Broadcasts:
@@ -73,6 +76,17 @@ class Broadcasts:
         """Whether an encoder publishes this stream on this node right now. May be called from any thread."""
         broadcast = self._broadcasts.get(stream_id)
         return broadcast is not None and not broadcast.over and broadcast.delivering
+
+    def hosted(self) -> list[HostedSession]:
+        """The sessions that this node hosts."""
+        return [broadcast.hosted for broadcast in self._broadcasts.values() if not broadcast.over]
+
+    def lost(self, session_ids: Collection[str]) -> None:
+        """These sessions are another node's now: nothing more is written of them."""
+        for broadcast in list(self._broadcasts.values()):
+            if broadcast.session_id in session_ids and not broadcast.over:
+                _hide(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
+                broadcast.let_go()
 
     def stream_event(self, event: StreamEvent) -> None:
         """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
@@ -223,6 +237,9 @@ class Broadcasts:
         except TimeoutError:
             log.error("session_not_ended", stream_id=stream_id, session_id=broadcast.session_id, after_s=_END_S)
             self._workers.give_up(broadcast.worker, broadcast.session_id)
+        if broadcast.let_gone:
+            # Its last words may have brought the journal back.
+            _hide(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
         await self._transitions[broadcast.session_id].close()
         del self._transitions[broadcast.session_id]
         if self._broadcasts.get(stream_id) is broadcast:
@@ -238,6 +255,14 @@ class Broadcasts:
 def _remove(directory: Path) -> None:
     if directory.is_dir():
         shutil.rmtree(directory)
+
+
+def _hide(edge_dir: Path, session_id: str) -> None:
+    """Let this node's origin know that the session goes on elsewhere. What was published can still be fetched."""
+    (edge_dir / session_id / _JOURNAL).unlink(missing_ok=True)
+    current = edge_dir / _CURRENT
+    if current.is_file() and current.read_text() == session_id:
+        current.unlink()
 
 
 def _remove_empty(edge_dir: Path) -> None:

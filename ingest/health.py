@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from ingest.admission import PublishRequest
 from ingest.health_warnings import WarningLights
 from streams.health import HEALTH_TTL_S, IngestHealth
+from streams.model import Stream
+from streams.scripts import script_text
 from streams.store import StreamStore
 from streams.times import format_utc_ms, utc_now
 
@@ -61,15 +63,16 @@ class HealthWriter:
     def __init__(self, store: StreamStore) -> None:
         self._redis = store.redis
         self._keys = store.keys
-        self._news: dict[str, str | None] = {}
+        self._write_health = store.redis.register_script(script_text("health"))
+        self._news: dict[str, tuple[int, str]] = {}
         self._has_news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def put(self, stream_id: str, health: IngestHealth | None) -> None:
-        """The newest health of a stream; None when its encoder has left."""
-        text = None if health is None else health.model_dump_json(by_alias=True, exclude_none=True)
-        self._news[stream_id] = text
+    def put(self, stream: Stream, health: IngestHealth | None) -> None:
+        """The newest health of a stream's session; None when its encoder has left."""
+        text = "" if health is None else health.model_dump_json(by_alias=True, exclude_none=True)
+        self._news[stream.stream_id] = stream.epoch, text
         self._has_news.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -98,13 +101,11 @@ class HealthWriter:
                 is_away = True
                 await asyncio.sleep(_RETRY_S)
 
-    async def _write(self, news: Mapping[str, str | None]) -> None:
+    async def _write(self, news: Mapping[str, tuple[int, str]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for stream_id, text in news.items():
-                if text is None:
-                    pipe.delete(self._keys.health(stream_id))
-                else:
-                    pipe.set(self._keys.health(stream_id), text, ex=HEALTH_TTL_S)
+            for stream_id, (epoch, text) in news.items():
+                keys = [self._keys.stream(stream_id), self._keys.health(stream_id)]
+                await self._write_health(keys=keys, args=[epoch, text, HEALTH_TTL_S], client=pipe)
             await pipe.execute()
 
 

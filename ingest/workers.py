@@ -21,6 +21,7 @@ from config.session import (
     MAX_PACKET_BYTES,
     Connect,
     Container,
+    Drop,
     End,
     Ended,
     Failed,
@@ -93,6 +94,10 @@ class Worker:
         """End the session; `Ended` comes when its last byte is written."""
         self._send(End(session_id=session_id))
 
+    def drop(self, session_id: str) -> None:
+        """Stop the session without an end of its playlists; `Ended` comes when that is done."""
+        self._send(Drop(session_id=session_id))
+
     def forget(self, session_id: str) -> None:
         """The session is none of ours any more, whatever the worker thinks."""
         self._reports.pop(session_id, None)
@@ -138,7 +143,7 @@ class Worker:
 
     def _on_packet(self, packet: bytes) -> None:
         message = decode_message(packet)
-        if isinstance(message, Open | Connect | End):
+        if isinstance(message, Open | Connect | End | Drop):
             raise ValueError(f"a worker sent {message.type!r}")
         on_report = self._reports.get(message.session_id)
         if isinstance(message, Ended):

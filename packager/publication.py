@@ -189,9 +189,10 @@ class Publication:
         """From now on viewers of the edge id get this session."""
         _write_whole(self._edge_dir / CURRENT, self._session_id.encode())
 
-    def end(self) -> None:
-        """Nothing follows: the playlists end here."""
-        self._journal.append(EndRecord())
+    def end(self, *, final: bool = True) -> None:
+        """Nothing follows: the playlists end here. Not `final`: nothing follows from this node."""
+        if final:
+            self._journal.append(EndRecord())
         self._journal.close()
 
     def _write_init(self, rendition: _Rendition, track: Track) -> None:

@@ -59,7 +59,7 @@ class Keys:
         return f"{self.prefix}request:{event_id}"
 
     def session(self, stream_id: str) -> str:
-        """Hash, while a session runs: session id, node id, epoch, start."""
+        """Hash, while a session runs: session id, node id, epoch, start; whether its encoder delivers, checkpoint."""
         return f"{self.prefix}session:{stream_id}"
 
     def health(self, stream_id: str) -> str:
@@ -78,6 +78,11 @@ class Keys:
     def node(self, node_id: str) -> str:
         """Hash with a time to live: one media node."""
         return f"{self.prefix}node:{node_id}"
+
+    @property
+    def nodes(self) -> str:
+        """Sorted set: the ids of all media nodes by when they were last heard of, in Unix seconds."""
+        return f"{self.prefix}nodes"
 
     @property
     def events(self) -> str:

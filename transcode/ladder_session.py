@@ -64,11 +64,11 @@ class LadderSession:
     def congested(self) -> bool:
         return self._video.backlog > _CONGESTED_UNITS
 
-    def end(self) -> None:
+    def end(self, *, final: bool = True) -> None:
         self._video.close()
         self._audio.close()
         if self._publication is not None:
-            self._publication.end()
+            self._publication.end(final=final)
 
     def _build_ladder(
         self, shape_px: tuple[int, int], rate: Fraction, origin_s: float, first_frame: VideoFrame

@@ -118,13 +118,13 @@ class PassthroughOutput:
             self._last_audio_arrival_s = unit.arrival_s
             self._audio.add(unit.data, unit.pts_s + self._shift_s)
 
-    def end(self) -> None:
-        """Publish what is left and close the playlists."""
+    def end(self, *, final: bool = True) -> None:
+        """Publish what is left and, if `final`, close the playlists."""
         self._video.flush()
         self._video_segmenter.flush()
         self._audio.flush()
         self._audio_segmenter.flush()
-        self._publication.end()
+        self._publication.end(final=final)
 
     def _add_video(self, unit: TimedVideo) -> None:
         if self._next_video_config is not None:

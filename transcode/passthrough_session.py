@@ -48,9 +48,9 @@ class PassthroughSession:
     def congested(self) -> bool:
         return False
 
-    def end(self) -> None:
+    def end(self, *, final: bool = True) -> None:
         if self._output is not None:
-            self._output.end()
+            self._output.end(final=final)
 
     def _take(self, unit: TimedUnit) -> None:
         if isinstance(unit, Hints):

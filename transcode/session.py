@@ -27,5 +27,8 @@ class Session(Protocol):
     def congested(self) -> bool:
         """Whether so much waits inside that the caller should stop reading for a while."""
 
-    def end(self) -> None:
-        """Flush, close the playlists, free everything. Blocks until done; called once, from any thread."""
+    def end(self, *, final: bool = True) -> None:
+        """Flush, close the playlists, free everything. Blocks until done; called once, from any thread.
+
+        Not `final`: another node goes on with the session, so its playlists stay open.
+        """

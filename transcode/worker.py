@@ -21,6 +21,7 @@ from config.session import (
     MAX_PACKET_BYTES,
     Connect,
     Container,
+    Drop,
     End,
     Ended,
     Failed,
@@ -134,6 +135,8 @@ class Host:
             self._connect(message.session_id, message.container, media[0])
         elif isinstance(message, End):
             self._spawn(self._end(message.session_id))
+        elif isinstance(message, Drop):
+            self._spawn(self._end(message.session_id, final=False))
         else:
             raise ValueError(f"ingest sent {message.type!r}")
 
@@ -173,13 +176,13 @@ class Host:
         if isinstance(message, Failed):
             self._spawn(self._end(message.session_id))
 
-    async def _end(self, session_id: str) -> None:
+    async def _end(self, session_id: str, *, final: bool = True) -> None:
         session = self._sessions.pop(session_id, None)
         reader = self._readers.pop(session_id, None)
         if reader is not None:
             reader.close()
         if session is not None:
-            await asyncio.to_thread(session.end)
+            await asyncio.to_thread(session.end, final=final)
         self._report(Ended(session_id=session_id))
 
     async def _end_all(self) -> None:

@@ -34,6 +34,7 @@ class FakeWorker:
         self.reports: dict[str, OnReport] = {}
         self.media: list[socket.socket] = []
         self.ended: list[str] = []
+        self.dropped: list[str] = []
         self.hangs = False
         self.polls = 0
 
@@ -51,6 +52,10 @@ class FakeWorker:
         self.ended.append(session_id)
         if not self.hangs:
             asyncio.get_running_loop().call_soon(self.reports[session_id], Ended(session_id=session_id))
+
+    def drop(self, session_id: str) -> None:
+        self.dropped.append(session_id)
+        asyncio.get_running_loop().call_soon(self.reports[session_id], Ended(session_id=session_id))
 
     def read_reports(self) -> None:
         self.polls += 1

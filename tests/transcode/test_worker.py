@@ -29,7 +29,7 @@ class FaultySession:
     def disconnected(self) -> None:
         self.is_disconnected = True
 
-    def end(self) -> None: ...
+    def end(self, *, final: bool = True) -> None: ...
 
 
 @pytest.mark.parametrize(

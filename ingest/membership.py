@@ -1,0 +1,100 @@
+"""This node's membership: says in Redis that it is there and what it hosts, and hears which sessions it has lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from redis.exceptions import RedisError
+
+from streams.nodes import HEARTBEAT_S, HostedSession, Node, NodeRegistry, NodeState
+
+log = structlog.get_logger()
+
+_LOOK_S = 0.25
+
+
+class Membership:
+    """A task that sends heartbeats. Redis away costs nobody anything: it is tried again."""
+
+    def __init__(
+        self,
+        registry: NodeRegistry,
+        node_id: str,
+        url: str,
+        hosted: Callable[[], Sequence[HostedSession]],
+        on_lost: Callable[[frozenset[str]], None],
+        on_drain: Callable[[float], None],
+    ) -> None:
+        self.state = NodeState.READY
+        self._registry = registry
+        self._node_id = node_id
+        self._url = url
+        self._hosted = hosted
+        self._on_lost = on_lost
+        self._on_drain = on_drain
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Send the first heartbeat, and go on with it. Raises `RedisError`."""
+        self._told = await self._beat()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """Something has changed: the next heartbeat is due now."""
+        self._news.set()
+
+    async def close(self) -> None:
+        """The node leaves: what it still hosts may be taken over at once."""
+        self._closed = True
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self._registry.leave(self._node_id)
+        except (RedisError, OSError) as error:
+            log.warning("node_not_signed_off", error=type(error).__name__)
+
+    async def _run(self) -> None:
+        is_away = False
+        while not self._closed:
+            await self._due()
+            try:
+                self._told = await self._beat()
+                is_away = False
+            except (RedisError, OSError) as error:
+                if not is_away:
+                    log.warning("heartbeat_not_sent", error=type(error).__name__)
+                is_away = True
+
+    async def _beat(self) -> set[str]:
+        """One heartbeat. The sessions that it called delivering."""
+        self._news.clear()
+        hosted = self._hosted()
+        node = Node(node_id=self._node_id, url=self._url, state=self.state, sessions=len(hosted))
+        answer = await self._registry.heartbeat(node, hosted)
+        if answer.lost:
+            self._on_lost(answer.lost)
+        if answer.drain_s is not None:
+            self._on_drain(answer.drain_s)
+        return _delivering(hosted)
+
+    async def _due(self) -> None:
+        """Return once a heartbeat is due: after its time, or as soon as an encoder has fallen silent or come back."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + HEARTBEAT_S
+        while (left_s := due_s - loop.time()) > 0 and _delivering(self._hosted()) == self._told:
+            try:
+                async with asyncio.timeout(min(left_s, _LOOK_S)):
+                    await self._news.wait()
+                return
+            except TimeoutError:
+                continue
+
+
+def _delivering(hosted: Sequence[HostedSession]) -> set[str]:
+    return {session.session_id for session in hosted if session.delivering}
