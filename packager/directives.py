@@ -29,6 +29,9 @@ class Directives:
     skip: bool
 
 
+NO_DIRECTIVES = Directives(None, None, False)
+
+
 def parse_directives(query: MultiMapping[str]) -> Directives:
     """Read the directives of a query; other parameters are not ours. Raises `BadDirective`."""
     for name in ("_HLS_msn", "_HLS_part", "_HLS_skip"):

@@ -33,8 +33,8 @@ class LiveSession:
         self.version = 0
         """Counts the looks at the journal that brought something new."""
         self.used_s = time.monotonic()
-        self.rendered: dict[tuple[str, bool], tuple[int, bytes, bytes]] = {}
-        """What the origin has rendered: version, text and gzipped text, by rendition and kind."""
+        self.rendered: dict[tuple[str, bool], tuple[int, bytes, bytes | None]] = {}
+        """What the origin has rendered: version, text and, once asked for, gzipped text; by rendition and kind."""
         self._reader = JournalReader(directory / FILE_NAME)
         self._gone = False
         self._waiting: dict[asyncio.Future[None], Callable[[Presentation], bool]] = {}

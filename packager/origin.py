@@ -14,10 +14,11 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from packager.directives import BadDirective, Directives, check_reachable, is_satisfied, parse_directives
+from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import media_file
-from packager.playlists import MEDIA_PLAYLIST, media_playlist, multivariant_playlist
+from packager.multivariant import multivariant_playlist
+from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
@@ -101,9 +102,9 @@ async def _media_playlist(request: web.Request) -> web.Response:
     cache_control, skip = _SHORT, False
     if known.session.low_latency:
         try:
-            directives = parse_directives(request.query)
-            if not known.ended:
-                check_reachable(directives, known, name)
+            # What has ended is delivered whole, whatever is asked (6.2.5.1, 6.2.5.2).
+            directives = NO_DIRECTIVES if known.ended else parse_directives(request.query)
+            check_reachable(directives, known, name)
         except BadDirective as error:
             return _error(400, str(error))
         hold_s = known.session.target_duration_s * request.app[_HOLD]
@@ -178,7 +179,7 @@ def _playlist(
     known = session.rendered.get(key)
     if known is None or known[0] != session.version:
         text = render(session.presentation).encode()
-        known = session.rendered[key] = (session.version, text, gzip.compress(text, 1, mtime=0))
+        known = session.rendered[key] = (session.version, text, None)
     headers = {
         hdrs.CACHE_CONTROL: cache_control,
         hdrs.CONTENT_TYPE: PLAYLIST_TYPE,
@@ -186,7 +187,11 @@ def _playlist(
     }
     if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
-        return web.Response(body=known[2], headers=headers)
+        gzipped = known[2]
+        if gzipped is None:
+            gzipped = gzip.compress(known[1], 1, mtime=0)
+            session.rendered[key] = (*known[:2], gzipped)
+        return web.Response(body=gzipped, headers=headers)
     return web.Response(body=known[1], headers=headers)
 
 

@@ -1,53 +1,24 @@
-"""Playlists as text: pure functions of a presentation. Rules by draft-pantos-hls-rfc8216bis (section numbers below)."""
+"""Media playlists as text: pure functions of a presentation. Rules by draft-pantos-hls-rfc8216bis (sections below).
+
+A playlist of hours has thousands of segments: the lines of each are rendered once and kept with it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil, floor
 
-from packager.presentation import Presentation, Rendition, Segment
+from packager.presentation import LISTED_PARTS_TARGET_DURATIONS, Presentation, Segment
 from packager.records import SessionRecord
 
-AUDIO_GROUP = "audio"
 MEDIA_PLAYLIST = "media.m3u8"
+PLAYLIST_VERSION = 6
+"""What EXT-X-MAP needs (section 8). The tags of LL-HLS need nothing, but for EXT-X-SKIP."""
+_DELTA_VERSION = 9
 _SKIP_TARGET_DURATIONS = 6
-_LISTED_PARTS_TARGET_DURATIONS = 3
 _PART_HOLD_BACK_PART_TARGETS = 3
 _HOLD_BACK_TARGET_DURATIONS = 3
-
-
-def multivariant_playlist(presentation: Presentation) -> str:
-    """The multivariant playlist (4.4.6). URIs are relative to `/live/{edgeId}/master.m3u8`.
-
-    The tallest rendition whose bitrate a phone network carries comes first, because many players start with the first
-    one they see: that is the middle of the ladder.
-    """
-    session = _session(presentation)
-    video = [rendition.info for rendition in presentation.renditions.values() if rendition.info.kind == "video"]
-    audio = [rendition.info for rendition in presentation.renditions.values() if rendition.info.kind == "audio"]
-    video.sort(key=lambda info: -info.bandwidth_bps)
-    if len(video) > 2:
-        video.insert(0, video.pop(len(video) // 2))
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version()}"]
-    if all(_is_independent(presentation.renditions[info.name]) for info in video):
-        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    for info in audio:
-        lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,'
-            f'CHANNELS="{info.channels}",URI="{session.session_id}/{info.name}/{MEDIA_PLAYLIST}"'
-        )
-    for info in video:
-        bandwidth_bps = info.bandwidth_bps + max((other.bandwidth_bps for other in audio), default=0)
-        average_bps = info.average_bandwidth_bps + max((other.average_bandwidth_bps for other in audio), default=0)
-        codecs = ",".join([info.codecs, *(other.codecs for other in audio[:1])])
-        attributes = f'BANDWIDTH={bandwidth_bps},AVERAGE-BANDWIDTH={average_bps},CODECS="{codecs}"'
-        attributes += f",RESOLUTION={info.width_px}x{info.height_px}"
-        if info.frame_rate:
-            attributes += f",FRAME-RATE={info.frame_rate:.3f}"
-        if audio:
-            attributes += f',AUDIO="{AUDIO_GROUP}"'
-        lines += [f"#EXT-X-STREAM-INF:{attributes}", f"{session.session_id}/{info.name}/{MEDIA_PLAYLIST}"]
-    return "\n".join(lines) + "\n"
 
 
 def media_playlist(presentation: Presentation, name: str, *, skip: bool = False) -> str:
@@ -55,27 +26,26 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
 
     Raises `KeyError` for an unknown rendition.
     """
-    session = _session(presentation)
+    session = session_of(presentation)
     rendition = presentation.renditions[name]
-    segments = [segment for segment in rendition.segments if segment.complete or segment.parts]
-    skipped = _skippable(session, segments) if skip and session.low_latency else 0
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(skipped)}"]
+    segments = list(rendition.segments)
+    if segments and not segments[-1].complete and not segments[-1].parts:
+        segments.pop()
+    may_skip = skip and session.low_latency and not presentation.ended  # 6.2.5.1
+    skipped = _skippable(session, segments) if may_skip else 0
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_DELTA_VERSION if skipped else PLAYLIST_VERSION}"]
     lines.append(f"#EXT-X-TARGETDURATION:{session.target_duration_s}")
     if session.low_latency:
         lines += [_server_control(session), f"#EXT-X-PART-INF:PART-TARGET={_seconds(session.part_target_s)}"]
     if segments:
         first = segments[0]
         lines.append(f"#EXT-X-MEDIA-SEQUENCE:{first.msn}")
-        removed = first.discontinuities - first.discontinuity
-        if removed:
-            lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{removed}")
+        # Said even when it is 0: a playlist whose discontinuities will leave it must have the tag (6.2.2).
+        if segments[-1].discontinuities:
+            lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuities - first.discontinuity}")
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
-    parts_from = _first_with_parts(session, segments)
-    init = ""  # a delta update repeats EXT-X-MAP: a reader of it alone knows how to begin
-    for index in range(skipped, len(segments)):
-        lines += _segment_lines(segments[index], init, with_parts=session.low_latency and index >= parts_from)
-        init = segments[index].init
+    lines += _segments_lines(segments, skipped, _first_with_parts(session, segments))
     if presentation.ended:
         lines.append("#EXT-X-ENDLIST")
     elif session.low_latency:
@@ -85,6 +55,30 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
             if other is not rendition and other.last_part is not None:
                 lines.append(_rendition_report(other.info.name, *other.last_part))
     return "\n".join(lines) + "\n"
+
+
+def session_of(presentation: Presentation) -> SessionRecord:
+    """The session of a presentation. Raises `ValueError` where there is none yet."""
+    if presentation.session is None:
+        raise ValueError("a presentation without its session record has no playlist")
+    return presentation.session
+
+
+def _segments_lines(segments: Sequence[Segment], skipped: int, parts_from: int) -> list[str]:
+    """The lines of the segments that are not skipped; those from `parts_from` on with their parts."""
+    lines = []
+    init = ""  # a delta update repeats EXT-X-MAP: a reader of it alone knows how to begin
+    for index in range(skipped, len(segments)):
+        segment = segments[index]
+        if segment.init != init or index >= parts_from or not segment.text:
+            own = _segment_lines(segment, init, with_parts=index >= parts_from)
+            if segment.init == init and index < parts_from and segment.complete:
+                segment.text = "\n".join(own)
+            lines += own
+            init = segment.init
+        else:
+            lines.append(segment.text)
+    return lines
 
 
 def _segment_lines(segment: Segment, init: str, *, with_parts: bool) -> list[str]:
@@ -122,46 +116,37 @@ def _rendition_report(name: str, msn: int, part: int) -> str:
     return f'#EXT-X-RENDITION-REPORT:URI="../{name}/{MEDIA_PLAYLIST}",LAST-MSN={msn},LAST-PART={part}'
 
 
-def _skippable(session: SessionRecord, segments: list[Segment]) -> int:
+def _skippable(session: SessionRecord, segments: Sequence[Segment]) -> int:
     """How many segments from the start a delta update leaves out: those beyond the skip boundary (4.4.5.2).
 
-    None around a discontinuity, where players lose count.
+    None around a discontinuity, where players lose count: from the segment that begins it on, until it is twice as
+    far from the end as the boundary.
     """
     boundary_s = session.target_duration_s * _SKIP_TARGET_DURATIONS
-    if any(segment.discontinuity for segment in segments):
-        return 0
     after_s, count = 0.0, 0
     for index in range(len(segments) - 1, -1, -1):
-        if after_s >= boundary_s:
+        if not count and after_s >= boundary_s:
             count = index + 1
+        if after_s >= 2 * boundary_s:
             break
-        after_s += segments[index].duration_s or sum(part.duration_s for part in segments[index].parts)
+        if segments[index].discontinuity:
+            return 0
+        after_s += _listed_s(segments[index])
     return count
 
 
-def _first_with_parts(session: SessionRecord, segments: list[Segment]) -> int:
-    """Parts are listed for the last three target durations (4.4.4.9)."""
+def _first_with_parts(session: SessionRecord, segments: Sequence[Segment]) -> int:
+    """The first segment whose parts are listed (6.2.2)."""
     after_s = 0.0
     for index in range(len(segments) - 1, -1, -1):
-        if after_s > session.target_duration_s * _LISTED_PARTS_TARGET_DURATIONS:
+        if after_s > session.target_duration_s * LISTED_PARTS_TARGET_DURATIONS:
             return index + 1
-        after_s += segments[index].duration_s
-    return 0
+        after_s += _listed_s(segments[index])
+    return 0 if session.low_latency else len(segments)
 
 
-def _is_independent(rendition: Rendition) -> bool:
-    return all(segment.independent for segment in rendition.segments)
-
-
-def _version(skipped: int = 0) -> int:
-    """EXT-X-MAP needs 6 and EXT-X-SKIP 9 (section 8); the other tags of LL-HLS need nothing."""
-    return 9 if skipped else 6
-
-
-def _session(presentation: Presentation) -> SessionRecord:
-    if presentation.session is None:
-        raise ValueError("a presentation without its session record has no playlist")
-    return presentation.session
+def _listed_s(segment: Segment) -> float:
+    return segment.duration_s if segment.complete else sum(part.duration_s for part in segment.parts)
 
 
 def _seconds(value: float) -> str:

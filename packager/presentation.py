@@ -18,6 +18,8 @@ from packager.records import (
 
 WINDOW_SEGMENTS = 6
 """A playlist never has fewer segments, once there are so many."""
+LISTED_PARTS_TARGET_DURATIONS = 3
+"""Parts farther than this from the end of a playlist leave it (draft-pantos-hls-rfc8216bis, 6.2.2)."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class Segment:
     complete: bool = False
     independent: bool = True
     gap: bool = False
+    text: str = ""
+    """Its lines in a playlist, without its map and its parts, once they were rendered."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,10 @@ class Rendition:
 
     info: RenditionRecord
     segments: deque[Segment] = field(default_factory=deque)
+    kept_s: float = 0.0
+    """The durations of the complete segments, summed."""
+    dependent: int = 0
+    """How many of the segments do not start with a keyframe."""
 
     @property
     def last_msn(self) -> int:
@@ -66,19 +74,22 @@ class Rendition:
 
     def has_segment(self, msn: int) -> bool:
         """Whether this segment, or a later one, is complete."""
-        return any(segment.complete and segment.msn >= msn for segment in reversed(self.segments))
+        if not self.segments:
+            return False
+        last = self.segments[-1]
+        # Before an open segment comes none or a complete one.
+        return last.msn >= msn if last.complete else last.msn > msn and len(self.segments) > 1
 
     def has_part(self, msn: int, part: int) -> bool:
         """Whether this part, or a later one, exists. A part beyond a complete segment's last is the next's first."""
         if not self.segments:
             return False
         last = self.segments[-1]
-        if msn < last.msn:
-            return part < self._part_count(msn) or msn + 1 < last.msn or bool(last.parts) or last.complete
-        return msn == last.msn and part < len(last.parts)
-
-    def _part_count(self, msn: int) -> int:
-        return next((len(segment.parts) for segment in self.segments if segment.msn == msn), 0)
+        if msn >= last.msn:
+            return msn == last.msn and part < len(last.parts)
+        if msn < last.msn - 1 or last.parts or last.complete:
+            return True
+        return len(self.segments) > 1 and part < len(self.segments[-2].parts)
 
 
 class Presentation:
@@ -108,31 +119,35 @@ class Presentation:
     def _feed_media(self, rendition: Rendition, record: OpenRecord | PartRecord | SegmentRecord) -> None:
         segments = rendition.segments
         if isinstance(record, OpenRecord):
-            self._open(segments, record)
+            self._open(rendition, record)
         elif isinstance(record, PartRecord):
             if not segments or segments[-1].msn != record.msn:
                 raise ValueError(f"part {record.msn}.{record.part} of {record.rendition!r} is of no open segment")
             segment = segments[-1]
-            segment.independent = record.independent if not segment.parts else segment.independent
+            if not segment.parts:
+                self._set_independent(rendition, segment, record.independent)
             segment.parts.append(record)
         else:
             if not segments or segments[-1].msn != record.msn:
                 # A compacted journal keeps no opening records of old segments.
-                self._open(segments, record)
+                self._open(rendition, record)
             segment = segments[-1]
             segment.duration_s, segment.complete = record.duration_s, True
-            segment.independent = record.independent
+            self._set_independent(rendition, segment, record.independent)
+            rendition.kept_s += record.duration_s
             self._forget_old(rendition)
 
-    def _open(self, segments: deque[Segment], record: OpenRecord | SegmentRecord) -> None:
+    def _open(self, rendition: Rendition, record: OpenRecord | SegmentRecord) -> None:
         """Append a segment. Numbers that were left out become gaps: players count segments, not names."""
         assert self.session is not None
+        segments = rendition.segments
         missing = range(segments[-1].msn + 1, record.msn) if segments else range(0)
         if missing:
             last = segments[-1]
             start_ms = last.program_date_time_ms + last.duration_s * 1000
             each_ms = (record.program_date_time_ms - start_ms) / len(missing)
             each_ms = min(max(each_ms, 1.0), self.session.target_duration_s * 1000)
+            rendition.kept_s += len(missing) * each_ms / 1000
             for index, msn in enumerate(missing):
                 segments.append(
                     Segment(
@@ -156,15 +171,25 @@ class Presentation:
             )
         )
 
+    def _set_independent(self, rendition: Rendition, segment: Segment, independent: bool) -> None:
+        rendition.dependent += segment.independent - independent
+        segment.independent = independent
+
     def _forget_old(self, rendition: Rendition) -> None:
-        """Leave at least the window: a segment goes when those after it fill the window alone."""
+        """Leave at least the window: a segment goes when those after it fill the window alone. Its parts go before."""
         assert self.session is not None
-        kept_s = sum(segment.duration_s for segment in rendition.segments)
-        while (
-            len(rendition.segments) > WINDOW_SEGMENTS
-            and kept_s - rendition.segments[0].duration_s >= self.session.window_s
-        ):
-            kept_s -= rendition.segments.popleft().duration_s
+        segments = rendition.segments
+        while len(segments) > WINDOW_SEGMENTS and rendition.kept_s - segments[0].duration_s >= self.session.window_s:
+            oldest = segments.popleft()
+            rendition.kept_s -= oldest.duration_s
+            rendition.dependent -= not oldest.independent
+        after_s = 0.0
+        for segment in reversed(segments):
+            if after_s > self.session.target_duration_s * LISTED_PARTS_TARGET_DURATIONS:
+                if not segment.parts:
+                    break  # and neither has any before it
+                segment.parts.clear()
+            after_s += segment.duration_s
 
     def _rendition(self, name: str) -> Rendition:
         if self.session is None or name not in self.renditions:

@@ -253,6 +253,7 @@ def _rendition_record(track: Track) -> RenditionRecord:
             width_px=track.display_width_px,
             height_px=track.height_px,
             frame_rate=float(track.frame_rate or 0),
+            may_carry_captions=track.may_carry_captions,
         )
     return RenditionRecord(
         name=track.name,

@@ -34,6 +34,7 @@ class RenditionRecord:
     height_px: int = 0
     frame_rate: float = 0.0
     channels: int = 0
+    may_carry_captions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

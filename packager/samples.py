@@ -22,6 +22,7 @@ class VideoTrack:
     """A video rendition. `codec` is avc1, hvc1, av01 or vp09, and `decoder_config` its avcC, hvcC, av1C or vpcC record.
 
     Width and height are those of the coded picture after cropping; `display_width_px` is what a viewer sees.
+    `may_carry_captions` says that the pictures are a source's own: nobody has looked for captions in them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class VideoTrack:
     bandwidth_bps: int
     average_bandwidth_bps: int
     sample_aspect_ratio: Fraction = Fraction(1)
+    may_carry_captions: bool = False
 
     @property
     def display_width_px(self) -> int:

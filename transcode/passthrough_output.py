@@ -201,6 +201,7 @@ def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None
         sample_aspect_ratio=shape.sample_aspect_ratio,
         bandwidth_bps=int(average_bps * _PEAK_SHARE),
         average_bandwidth_bps=average_bps,
+        may_carry_captions=True,
     )
 
 

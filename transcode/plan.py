@@ -110,5 +110,6 @@ def plan_cuts(rate: Fraction, segment_s: float, part_s: float, step_ticks: int =
         part_starts_s=tuple((gop * gop_steps + start) * step_s for gop in range(gops) for start in starts),
         # An audio part holds whole AAC frames, so it may be longer than its video part by less than one frame.
         part_target_s=ceil(ceil(longest_s / audio_frame_s) * audio_frame_s * 1000) / 1000,
-        target_duration_s=max(1, round(gops * gop_steps * step_s + audio_frame_s)),
+        # Rounded as a player does it (4.4.3.1): a half goes up.
+        target_duration_s=max(1, floor(gops * gop_steps * step_s + audio_frame_s + Fraction(1, 2))),
     )

@@ -11,7 +11,7 @@ import pytest
 
 from packager.cmaf import init_segment
 from packager.codecs import parse_avc_config
-from packager.playlists import multivariant_playlist
+from packager.multivariant import multivariant_playlist
 from tests.packager.helpers import Writer, replay, video_track
 from tests.packager.test_codecs import Bits, high_sps, x264_record
 

@@ -156,6 +156,16 @@ async def test_the_end_releases_everybody_and_is_answered_at_once(tmp_path: Path
     assert "#EXT-X-ENDLIST" in await text(await origin.get("720p/media.m3u8?_HLS_msn=999&_HLS_part=7"))
 
 
+@pytest.mark.parametrize("query", ["_HLS_part=1", "_HLS_msn=x", "_HLS_skip=YES", "_HLS_msn=99999&_HLS_skip=YES"])
+async def test_directives_are_ignored_once_the_playlist_has_ended(tmp_path: Path, origin: Origin, query: str) -> None:
+    writer = Writer(tmp_path, window_s=60)
+    writer.segments(20)
+    writer.publication.end()
+    asked, plain = await origin.get(f"720p/media.m3u8?{query}"), await origin.get("720p/media.m3u8")
+    assert (asked.status, await text(asked)) == (200, await text(plain))
+    assert "EXT-X-SKIP" not in await text(asked)
+
+
 async def test_a_request_that_is_held_for_too_long_gets_503(tmp_path: Path, new_origin: NewOrigin) -> None:
     origin = await new_origin(hold_target_durations=0.01)
     Writer(tmp_path).parts(5)

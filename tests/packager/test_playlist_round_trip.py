@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packager.playlists import media_playlist, multivariant_playlist
+from packager.multivariant import multivariant_playlist
+from packager.playlists import media_playlist
 from packager.presentation import Presentation, Segment
 from packager.records import EndRecord, OpenRecord, PartRecord, Record, RenditionRecord, SegmentRecord, SessionRecord
 from tests.packager.helpers import EDGE_ID, SESSION_ID, UNIX_S

@@ -6,7 +6,8 @@ from textwrap import dedent
 
 import pytest
 
-from packager.playlists import media_playlist, multivariant_playlist
+from packager.multivariant import multivariant_playlist
+from packager.playlists import media_playlist
 from packager.presentation import Presentation
 from packager.records import EndRecord, OpenRecord, PartRecord, Record, RenditionRecord, SegmentRecord, SessionRecord
 from tests.packager.helpers import EDGE_ID, SESSION_ID, UNIX_S
@@ -293,9 +294,39 @@ def test_a_delta_update_names_every_segment_that_it_does_not_count_as_skipped(se
     assert ("#EXT-X-VERSION:9" in delta) == bool(count)
 
 
-def test_around_a_discontinuity_there_is_no_delta_update() -> None:
-    what = presentation(*whole(range(20)), opened(20, discontinuity=True), *parts(20, 1), window_s=60)
+@pytest.mark.parametrize(("segments_after", "delta"), [(0, False), (5, False), (10, False), (11, True), (20, True)])
+def test_around_a_discontinuity_there_is_no_delta_update(segments_after: int, delta: bool) -> None:
+    """Around: from its beginning until it is 24 s from the end, twice the skip boundary; 11 segments and a part are."""
+    cut = opened(20, discontinuity=True)
+    newest = 21 + segments_after
+    later = [*whole(range(21, newest)), opened(newest), *parts(newest, 2)]
+    what = presentation(*whole(range(20)), cut, *parts(20), finished(cut), *later, window_s=120)
+    assert (media_playlist(what, "720p", skip=True) != media_playlist(what, "720p")) == delta
+
+
+def test_an_ended_playlist_is_never_a_delta_update() -> None:
+    what = presentation(*whole(range(40)), EndRecord(), window_s=60)
     assert media_playlist(what, "720p", skip=True) == media_playlist(what, "720p")
+
+
+def test_a_playlist_that_loses_a_discontinuity_had_its_sequence_from_the_start() -> None:
+    begun = [*whole(range(3)), opened(3, discontinuity=True), *parts(3, 1)]
+    assert "#EXT-X-DISCONTINUITY-SEQUENCE:0" in media_playlist(presentation(*begun), "720p").splitlines()
+    assert "DISCONTINUITY-SEQUENCE" not in media_playlist(presentation(*whole(range(3))), "720p")
+
+
+def test_lines_that_were_rendered_once_are_the_lines_of_a_fresh_rendering() -> None:
+    """Segments lose their parts, get a map as they come first, and leave: each look is as the first one."""
+    records = [*whole(range(12)), *whole(range(12, 40))]
+    cut = [opened(msn, init="init-1.mp4", discontinuity=msn == 40, before=1 - (msn == 40)) for msn in range(40, 60)]
+    for opening in cut:
+        records += [opening, *parts(opening.msn), finished(opening)]
+    looked_at = presentation(window_s=30)
+    for count, record in enumerate(records, 1):
+        looked_at.feed([record])
+        fresh = presentation(*records[:count], window_s=30)
+        for skip in (False, True):
+            assert media_playlist(looked_at, "720p", skip=skip) == media_playlist(fresh, "720p", skip=skip)
 
 
 def test_a_classic_playlist_knows_no_delta_update() -> None:
@@ -306,7 +337,10 @@ def test_a_classic_playlist_knows_no_delta_update() -> None:
 def test_parts_are_listed_for_three_target_durations() -> None:
     lines = media_playlist(presentation(*whole(range(20)), opened(20), *parts(20, 1)), "720p").splitlines()
     listed = {line.split('URI="')[1].split(".")[0] for line in lines if line.startswith("#EXT-X-PART:")}
-    assert listed == {"16", "17", "18", "19", "20"}
+    assert listed == {"17", "18", "19", "20"}
+    # Whole segments leave at once: those whose end is farther away. Without part 20.0, that of segment 16 is 6 s away.
+    lines = media_playlist(presentation(*whole(range(20))), "720p").splitlines()
+    assert {line.split('URI="')[1][:2] for line in lines if line.startswith("#EXT-X-PART:")} == {"16", "17", "18", "19"}
 
 
 @pytest.mark.parametrize(("segments", "listed"), [(3, 3), (6, 6), (7, 6), (50, 6)])
@@ -335,11 +369,11 @@ def test_a_multivariant_playlist_of_the_standard_ladder() -> None:
         #EXT-X-VERSION:6
         #EXT-X-INDEPENDENT-SEGMENTS
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="{SESSION_ID}/audio/media.m3u8"
-        #EXT-X-STREAM-INF:BANDWIDTH=1680000,AVERAGE-BANDWIDTH=1528000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=854x480,FRAME-RATE=29.970,AUDIO="audio"
+        #EXT-X-STREAM-INF:BANDWIDTH=1680000,AVERAGE-BANDWIDTH=1528000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=854x480,FRAME-RATE=29.970,AUDIO="audio",CLOSED-CAPTIONS=NONE
         {SESSION_ID}/480p/media.m3u8
-        #EXT-X-STREAM-INF:BANDWIDTH=3220000,AVERAGE-BANDWIDTH=2928000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio"
+        #EXT-X-STREAM-INF:BANDWIDTH=3220000,AVERAGE-BANDWIDTH=2928000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio",CLOSED-CAPTIONS=NONE
         {SESSION_ID}/720p/media.m3u8
-        #EXT-X-STREAM-INF:BANDWIDTH=1020000,AVERAGE-BANDWIDTH=928000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO="audio"
+        #EXT-X-STREAM-INF:BANDWIDTH=1020000,AVERAGE-BANDWIDTH=928000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO="audio",CLOSED-CAPTIONS=NONE
         {SESSION_ID}/360p/media.m3u8
         """
     )
@@ -348,7 +382,7 @@ def test_a_multivariant_playlist_of_the_standard_ladder() -> None:
 def test_a_multivariant_playlist_of_passthrough_without_a_known_frame_rate() -> None:
     source = RenditionRecord(
         name="source", kind="video", codecs="avc1.4d401f", bandwidth_bps=5_000_000, average_bandwidth_bps=4_000_000,
-        width_px=1920, height_px=1080,
+        width_px=1920, height_px=1080, may_carry_captions=True,
     )  # fmt: skip
     what = presentation(*whole(range(1), "source"), renditions=(source,))
     assert multivariant_playlist(what) == text(
