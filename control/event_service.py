@@ -86,7 +86,8 @@ class EventService:
             if not await self._group.take_lead():
                 return False, True
             has_led = True
-            await self._lead()
+            # In a task of its own: before Python 3.13 a task group that fails leaves its task counted as cancelled.
+            await asyncio.create_task(self._lead())
         except* LeadLost:
             log.warning("event_lead_lost", holder=self._group.holder)
         except* (RedisError, OSError, TimeoutError) as errors:
