@@ -46,7 +46,8 @@ routes = Routes("Events", "What happens to streams.")
 class StreamTiming:
     """The bounds of one client."""
 
-    heartbeat_s: float = 15.0  # and how often it is looked whether the API key is still good
+    heartbeat_s: float = 15.0
+    key_check_s: float = 1.0  # no event is sent when it is longer ago that the API key was found good
     write_timeout_s: float = 30.0
     buffer_max: int = 1000  # events
 
@@ -128,7 +129,7 @@ class _Client:
         self._store = request.config_dict[STORE]
         self._key_hash = key_hash(bearer_key(request))
         self._request, self._response, self._hub, self._interest = request, response, hub, interest
-        self._check_at_s = time.monotonic() + self._timing.heartbeat_s
+        self._check_at_s = time.monotonic() + self._timing.key_check_s
 
     async def run(self, after: EntryId | None) -> None:
         """Write events until the client leaves, the server ends or the API key is revoked."""
@@ -140,9 +141,9 @@ class _Client:
             position = joined_at if position is None else max(joined_at, await self._write_past(position, joined_at))
             while not subscriber.is_over:
                 messages = await subscriber.take(position, self._timing.heartbeat_s)
-                await self.write(b"".join(messages) or _HEARTBEAT)
                 if not await self._may_go_on():
                     return
+                await self.write(b"".join(messages) or _HEARTBEAT)
 
     async def write(self, data: bytes) -> None:
         """Raises `ConnectionError`, and `TimeoutError` for a client that does not read."""
@@ -166,7 +167,7 @@ class _Client:
     async def _may_go_on(self) -> bool:
         if time.monotonic() < self._check_at_s:
             return True
-        self._check_at_s = time.monotonic() + self._timing.heartbeat_s
+        self._check_at_s = time.monotonic() + self._timing.key_check_s
         try:
             revoked_at = await self._store.redis.hget(self._store.keys.api_key(self._key_hash), "revoked_at")
         except (RedisError, OSError) as error:
