@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+IDLE_S = 75.0
+"""How long the head of a request may take to come; more than a proxy in front keeps an idle connection (nginx: 60)."""
 
 
 class CannotStart(RuntimeError):
@@ -175,7 +177,7 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 @asynccontextmanager
 async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
-    from antlive.http_logs import quiet_malformed_http
+    from antlive.malformed_http import LINE_MAX_BYTES, HttpRunner, quiet_malformed_http
 
     quiet_malformed_http()
     async with AsyncExitStack() as stack:
@@ -198,7 +200,15 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
         if role in ("web", "origin"):
             _add_origin(app, settings)
         # A viewer who leaves frees its held request at once.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
+        runner = HttpRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=0.5,
+            handler_cancellation=True,
+            keepalive_timeout=IDLE_S,
+            max_line_size=LINE_MAX_BYTES,
+            max_field_size=LINE_MAX_BYTES,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()

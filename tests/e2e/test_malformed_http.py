@@ -1,8 +1,9 @@
-"""Requests that are no HTTP: one line in the log, which repeats nothing of them."""
+"""Requests that are no HTTP: an error like all others, and one line in the log; neither repeats anything of them."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,16 +21,20 @@ async def answer_to(node: Node, request: bytes) -> bytes:
         writer.close()
 
 
-async def test_what_is_no_http_is_told_in_one_line_without_its_bytes(tmp_path: Path) -> None:
+async def test_what_is_no_http_is_refused_and_told_in_one_line_without_its_bytes(tmp_path: Path) -> None:
     async with running_node(tmp_path) as node:
         secret = node.api_key.encode()
         requests = [
             b"GET /v1/live-streams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + secret + b"\x00\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + secret * 2000 + b"\r\n\r\n",
+            b"GET /\x00" + secret + b" HTTP/1.1\r\nHost: x\r\n\r\n",
             b"\x16\x03\x01 not http " + secret + b"\r\n\r\n",
         ]
         for request in requests:
-            assert b" 400 " in (await answer_to(node, request)).split(b"\r\n")[0]
+            head, _, body = (await answer_to(node, request)).partition(b"\r\n\r\n")
+            assert b" 400 " in head.split(b"\r\n")[0] and b"application/json" in head
+            assert json.loads(body)["error"]["code"] == "malformed_request"
+            assert secret not in body
 
         async def told() -> bool:
             # A first line that is none of HTTP's is not worth even that.
