@@ -90,6 +90,8 @@ def _sample_entry(track: Track) -> bytes:
     # 16.16 holds no rate from 65536 Hz on; the decoder configuration tells it.
     sample_rate_hz = track.sample_rate_hz if track.sample_rate_hz <= 0xFFFF else 0
     entry = struct.pack(">6xH8xHHHHI", 1, track.channels, 16, 0, 0, sample_rate_hz << 16)
+    if track.codec == "Opus":
+        return _box(b"Opus", entry + _box(b"dOps", track.decoder_config))
     return _box(b"mp4a", entry + _full_box(b"esds", 0, 0, _es_descriptor(track)))
 
 

@@ -50,6 +50,8 @@ def codec_string(track: VideoTrack | AudioTrack) -> str:
     """The CODECS value of a track (RFC 6381, 3.3). Raises `CodecError`."""
     if isinstance(track, VideoTrack):
         return video_codec_string(track.codec, track.decoder_config)
+    if track.codec == "Opus":
+        return "Opus"
     return f"mp4a.40.{parse_aac_config(track.decoder_config).object_type}"
 
 
@@ -195,7 +197,7 @@ def _parse_sps(sps: bytes) -> tuple[int, int, Fraction, float | None]:
     height_px = height_units * 16 * field_factor - (crop[2] + crop[3]) * crop_y
     if not reader.flag():
         return width_px, height_px, Fraction(1), None
-    return width_px, height_px, _vui_aspect_ratio(reader), _vui_frame_rate(reader)
+    return width_px, height_px, aspect_ratio(reader), _vui_frame_rate(reader)
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -206,8 +208,10 @@ def _skip_scaling_list(reader: BitReader, size: int) -> None:
         last = following or last
 
 
-def _vui_aspect_ratio(reader: BitReader) -> Fraction:
-    """The sample aspect ratio; 1 where it is absent, reserved or without meaning (E.2.1)."""
+def aspect_ratio(reader: BitReader) -> Fraction:
+    """The sample aspect ratio at the start of a VUI, the same in H.264 and HEVC (E.2.1 of both); 1 where it is absent,
+    reserved or without meaning.
+    """
     if not reader.flag():
         return Fraction(1)
     index = reader.bits(8)

@@ -45,7 +45,9 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """An audio rendition. `decoder_config` is the AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1)."""
+    """An audio rendition. `codec` is mp4a, and `decoder_config` the AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), or
+    Opus, and `decoder_config` the body of its dOps box.
+    """
 
     name: str
     timescale_hz: int

@@ -33,14 +33,16 @@ def synthetic_clip(
     filters: str = "null",
     video_delay_s: float = 0,
     audio_delay_s: float = 0,
+    container: str = "flv",
 ) -> Path:
-    """A FLV file of test pictures; `audio` None leaves the sound out, a delay lets one track begin later."""
+    """A file of test pictures, FLV or MPEG-TS. `audio` None leaves the sound out, a delay lets a track begin later."""
     command = [FFMPEG, "-v", "error", "-y", "-itsoffset", str(video_delay_s)]
     command += ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}"]
     if audio is not None:
         command += ["-itsoffset", str(audio_delay_s), "-f", "lavfi", "-i", audio_source]
     command += ["-t", str(seconds), "-vf", filters, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
     command += ["-g", str(gop_frames), "-sc_threshold", "0", *video, *(audio or ())]
-    command += ["-flvflags", "no_duration_filesize", "-f", "flv", str(path)]
+    command += ["-flvflags", "no_duration_filesize"] if container == "flv" else []
+    command += ["-f", container, str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path

@@ -29,6 +29,11 @@ def nal_units(data: bytes) -> list[bytes]:
     return units
 
 
+def nal_type(unit: bytes) -> int:
+    """The nal_unit_type of a NAL unit."""
+    return unit[0] & 0x1F
+
+
 def length_prefixed(units: list[bytes]) -> bytes:
     """NAL units, each behind its length in four bytes."""
     return b"".join(part for unit in units for part in (len(unit).to_bytes(4, "big"), unit))
@@ -37,7 +42,7 @@ def length_prefixed(units: list[bytes]) -> bytes:
 def is_random_access(units: list[bytes]) -> bool:
     """Whether decoding can start with this picture: an IDR, or a recovery point that takes no further picture."""
     for unit in units:
-        kind = unit[0] & 0x1F
+        kind = nal_type(unit)
         if kind == NAL_IDR or (kind == NAL_SEI and _recovers_at_once(unit)):
             return True
     return False
@@ -49,14 +54,19 @@ class ParameterSets:
     def __init__(self) -> None:
         self._sps: bytes | None = None
         self._pps: dict[int, bytes] = {}
+        self._config: AvcConfig | None = None
         self.record: bytes | None = None
-        self.config: AvcConfig | None = None
+
+    @property
+    def frame_rate(self) -> float | None:
+        """What the SPS says of it."""
+        return None if self._config is None else self._config.frame_rate
 
     def update(self, units: list[bytes]) -> bool:
         """Take the parameter sets among these units, but no unreadable ones; whether the record has changed."""
         before = self.record
         for unit in units:
-            kind = unit[0] & 0x1F
+            kind = nal_type(unit)
             if kind == NAL_SPS and unit != self._sps:
                 if _readable(unit):
                     self._sps, self._pps, self.record = unit, {}, None
@@ -68,7 +78,7 @@ class ParameterSets:
                     self.record = None
         if self.record is None and self._sps is not None and self._pps:
             self.record = avc_record(self._sps, list(self._pps.values()))
-            self.config = parse_avc_config(self.record)
+            self._config = parse_avc_config(self.record)
         return self.record is not None and self.record != before
 
 

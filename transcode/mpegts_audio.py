@@ -1,25 +1,30 @@
 """Audio of an MPEG transport stream: PES packets to configurations and coded packets.
 
-Sources: ISO/IEC 14496-3, 1.A.3.2 (ADTS) and 1.6.2.1 (AudioSpecificConfig); ISO/IEC 11172-3, 2.4.1.3 (MPEG audio
-header); Opus in MPEG-TS (the mapping published on opus-codec.org): control header; RFC 7845, 5.1 (OpusHead).
-No I/O.
+Sources: ISO/IEC 14496-3, 1.A.3.2 (ADTS) and 1.6.2.1 (AudioSpecificConfig); Opus in MPEG-TS (the mapping published on
+opus-codec.org): control header. No I/O.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from packager.codecs import AAC_SAMPLE_RATES_HZ
+from transcode import opus
+from transcode.audio_frames import (
+    AC3_HEADER_BYTES,
+    AC3_SYNC,
+    MPEG_HEADER_BYTES,
+    MPEG_SYNC,
+    FrameHeader,
+    ac3_header,
+    mpeg_audio_header,
+)
 from transcode.units import AudioConfig, AudioPacket
 
 _AAC_FRAME_SAMPLES = 1024
 _ADTS_HEADER_BYTES = 7
-_OPUS_RATE_HZ = 48_000
-_OPUS_PRE_SKIP_SAMPLES = 312
-# Samples per frame at 48 kHz of each Opus configuration (RFC 6716, table 2), in steps of 2.5 ms.
-_OPUS_STEPS = (4, 8, 16, 24) * 3 + (4, 8) * 2 + (1, 2, 4, 8) * 4
 
 AudioUnit = AudioConfig | AudioPacket
 
@@ -85,39 +90,67 @@ class AdtsStream:
             yield AudioPacket(pts_ms=pts_ms, data=frame[header_bytes:])
 
 
-class MpegAudioStream:
-    """MPEG audio, layers I to III. The decoder finds the frames, and knows the rate, by itself."""
+class FramedStream:
+    """Audio whose frames have headers of their own, and may lie across PES packets. `header` reads one."""
 
-    def __init__(self) -> None:
-        self._codec: str | None = None
+    def __init__(self, header: Callable[[bytes, int], FrameHeader | None], header_bytes: int, sync: bytes) -> None:
+        self._header = header
+        self._header_bytes = header_bytes
+        self._sync = sync
+        self._rest = b""
+        self._next_pts_ms: float | None = None
+        self._config: AudioConfig | None = None
 
     def push(self, pts_ms: float | None, data: bytes) -> Iterator[AudioUnit]:
-        """See `AudioStream.push`. One unit for each PES payload, cut into its frames."""
+        """See `AudioStream.push`."""
+        carried = len(self._rest)
+        data = self._rest + data
         at = 0
-        while at + 4 <= len(data):
-            header = _mpeg_audio_header(data, at)
+        while at + self._header_bytes <= len(data):
+            header = self._header(data, at)
             if header is None:
-                at = _next_sync(data, at + 1)
+                at = _next_sync(data, at + 1, self._sync)
                 continue
-            codec, size_bytes, duration_ms = header
-            if codec != self._codec:
-                self._codec = codec
-                yield AudioConfig(codec=codec, extradata=b"", sample_rate_hz=0, channels=0)
-            if at + size_bytes > len(data):
-                return
-            if pts_ms is not None:
-                yield AudioPacket(pts_ms=pts_ms, data=data[at : at + size_bytes])
-                pts_ms += duration_ms
-            at += size_bytes
+            end = at + header.size_bytes
+            if end > len(data):
+                break
+            if end + self._header_bytes <= len(data) and self._header(data, end) is None:
+                at = _next_sync(data, at + 1, self._sync)
+                continue
+            if at >= carried and pts_ms is not None:  # the time belongs to the first frame that begins here
+                self._next_pts_ms, pts_ms = pts_ms, None
+            if not header.is_extra:
+                yield from self._frame(header, data[at:end])
+            at = end
+        self._rest = data[at:]
+
+    def _frame(self, header: FrameHeader, frame: bytes) -> Iterator[AudioUnit]:
+        config = AudioConfig(codec=header.codec, extradata=b"", sample_rate_hz=header.rate_hz, channels=header.channels)
+        if config != self._config:
+            self._config = config
+            yield config
+        if self._next_pts_ms is not None:
+            yield AudioPacket(pts_ms=self._next_pts_ms, data=frame)
+            self._next_pts_ms += header.duration_ms
+
+
+def mpeg_audio_stream() -> FramedStream:
+    """MPEG audio, layers I to III."""
+    return FramedStream(mpeg_audio_header, MPEG_HEADER_BYTES, MPEG_SYNC)
+
+
+def ac3_stream() -> FramedStream:
+    """AC-3 and E-AC-3; of the latter the first substream."""
+    return FramedStream(ac3_header, AC3_HEADER_BYTES, AC3_SYNC)
 
 
 class OpusStream:
     """Opus: each packet behind a control header that tells its size."""
 
     def __init__(self, channels: int) -> None:
-        head = struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, _OPUS_PRE_SKIP_SAMPLES, _OPUS_RATE_HZ, 0, 0)
-        config = AudioConfig(codec="opus", extradata=head, sample_rate_hz=_OPUS_RATE_HZ, channels=channels)
-        self._config: AudioConfig | None = config
+        self._config: AudioConfig | None = AudioConfig(
+            codec="opus", extradata=opus.opus_head(channels), sample_rate_hz=opus.RATE_HZ, channels=channels
+        )
 
     def push(self, pts_ms: float | None, data: bytes) -> Iterator[AudioUnit]:
         """See `AudioStream.push`."""
@@ -141,44 +174,10 @@ class OpusStream:
                 yield config
             if pts_ms is not None:
                 yield AudioPacket(pts_ms=pts_ms, data=packet)
-                pts_ms += _opus_duration_ms(packet)
+                pts_ms += opus.packet_samples(packet) * 1000 / opus.RATE_HZ
 
 
-def _next_sync(data: bytes, at: int) -> int:
-    found = data.find(0xFF, at)
-    return found if found >= 0 else len(data)
-
-
-_BITRATES_KBPS = {  # by (is MPEG-1, layer): ISO/IEC 11172-3, 2.4.2.3 and ISO/IEC 13818-3, 2.4.2.3
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_RATES_HZ = (44100, 48000, 32000)
-
-
-def _mpeg_audio_header(data: bytes, at: int) -> tuple[str, int, float] | None:
-    """Decoder, size in bytes and duration in ms of the frame that begins here; None when none does."""
-    version, layer = data[at + 1] >> 3 & 3, 4 - (data[at + 1] >> 1 & 3)
-    bitrate_index, rate_index = data[at + 2] >> 4, data[at + 2] >> 2 & 3
-    if data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0 or version == 1 or layer == 4:
-        return None
-    if not 0 < bitrate_index < 15 or rate_index == 3:
-        return None
-    is_mpeg1 = version == 3
-    bitrate_bps = _BITRATES_KBPS[is_mpeg1, layer][bitrate_index - 1] * 1000
-    rate_hz = _RATES_HZ[rate_index] // (1 if is_mpeg1 else 2 if version == 2 else 4)
-    samples = 384 if layer == 1 else 1152 if layer == 2 or is_mpeg1 else 576
-    slot_bytes = 4 if layer == 1 else 1
-    size_bytes = (samples // 8 // slot_bytes * bitrate_bps // rate_hz + (data[at + 2] >> 1 & 1)) * slot_bytes
-    return f"mp{layer}", size_bytes, samples * 1000 / rate_hz
-
-
-def _opus_duration_ms(packet: bytes) -> float:
-    """Duration of a packet by its TOC byte (RFC 6716, 3.1)."""
-    code = packet[0] & 3
-    frames = 1 if code == 0 else 2 if code < 3 else packet[1] & 0x3F if len(packet) > 1 else 0
-    return frames * _OPUS_STEPS[packet[0] >> 3] * 2.5
+def _next_sync(data: bytes, at: int, sync: bytes = MPEG_SYNC) -> int:
+    found = data.find(sync, at)
+    # The first byte of a longer sync word may be the last one here.
+    return found if found >= 0 else max(at, len(data) - len(sync) + 1)

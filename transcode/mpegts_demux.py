@@ -8,28 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from transcode.mpegts import PAT_PID, TsPacket, TsReader
-from transcode.mpegts_audio import AdtsStream, AudioStream, MpegAudioStream, OpusStream
+from transcode.mpegts_audio import AdtsStream, AudioStream, OpusStream, ac3_stream, mpeg_audio_stream
 from transcode.mpegts_pes import CLOCK_TICKS_PER_MS, Pes, PesReader, SourceClock, signed_difference
 from transcode.mpegts_tables import ElementaryStream, SectionReader, programs, streams
-from transcode.mpegts_video import H264Stream
+from transcode.mpegts_video import H264, HEVC, VideoCodec, VideoStream
 from transcode.units import AudioConfig, Unit, UnsupportedCodec, VideoConfig
 
-_H264 = 0x1B
 _PRIVATE = 0x06
-_OTHER_VIDEO = {0x01: "MPEG-1", 0x02: "MPEG-2", 0x10: "MPEG-4", 0x21: "JPEG 2000", 0x24: "HEVC", 0x33: "VVC"}
-_OTHER_AUDIO = {0x11: "AAC with LATM", 0x81: "AC-3", 0x87: "E-AC-3"}
-_AUDIO: dict[int, Callable[[], AudioStream]] = {0x03: MpegAudioStream, 0x04: MpegAudioStream, 0x0F: AdtsStream}
-_REGISTERED_VIDEO = {b"HEVC": "HEVC", b"AV01": "AV1", b"VC-1": "VC-1", b"drac": "Dirac"}
-_REGISTERED_AUDIO = {b"AC-3": "AC-3", b"EAC3": "E-AC-3", b"BSSD": "SMPTE 302M"}
-_AC3_DESCRIPTORS = {0x6A: "AC-3", 0x7A: "E-AC-3"}
+_VIDEO = {0x1B: H264, 0x24: HEVC}
+_AUDIO: dict[int, Callable[[], AudioStream]] = {
+    0x03: mpeg_audio_stream, 0x04: mpeg_audio_stream, 0x0F: AdtsStream, 0x81: ac3_stream, 0x87: ac3_stream,
+}  # fmt: skip
+_REGISTERED_AUDIO = frozenset({b"AC-3", b"EAC3"})
+_AC3_DESCRIPTORS = frozenset({0x6A, 0x7A})
+_OTHER_VIDEO = {0x01: "MPEG-1", 0x02: "MPEG-2", 0x10: "MPEG-4", 0x21: "JPEG 2000", 0x33: "VVC"}
+_OTHER_REGISTERED_VIDEO = {b"AV01": "AV1", b"VC-1": "VC-1", b"drac": "Dirac"}
+_OTHER_AUDIO = {0x11: "AAC with LATM"}
+_OTHER_REGISTERED_AUDIO = {b"BSSD": "SMPTE 302M"}
 _EXTENSION_DESCRIPTOR, _OPUS_EXTENSION = 0x7F, 0x80
 
 
 class MpegTsDemuxer:
     """Bytes of one encoder connection in, units out. Raises `UnsupportedCodec` and `MpegTsError`.
 
-    Of several programs the first with H.264 is taken. Tables that change are followed: a stream that keeps its PID and
-    type goes on undisturbed.
+    Of several programs the first with H.264 or HEVC is taken. Tables that change are followed: a stream that keeps its
+    PID and type goes on undisturbed.
     """
 
     def __init__(self) -> None:
@@ -40,7 +43,7 @@ class MpegTsDemuxer:
         self._programs: dict[int, int] = {}
         self._streams: dict[int, list[ElementaryStream]] = {}
         self._pes: dict[int, PesReader] = {}
-        self._video: tuple[ElementaryStream, H264Stream] | None = None
+        self._video: tuple[ElementaryStream, VideoStream] | None = None
         self._audio: tuple[ElementaryStream, AudioStream] | None = None
         self._video_config: VideoConfig | None = None
         self._audio_config: AudioConfig | None = None
@@ -118,21 +121,23 @@ class MpegTsDemuxer:
 
     def _choose(self) -> None:
         known = [self._streams[number] for number in self._programs if number in self._streams]
-        chosen = next((program for program in known if any(_is_h264(stream) for stream in program)), None)
+        chosen = next((program for program in known if any(_video_codec(stream) for stream in program)), None)
         if chosen is None and len(known) == len(self._programs):
-            _refuse_other(known, _other_video, "video", "H.264")
+            _refuse_other(known, _other_video, "video", "H.264 or HEVC")
             chosen = next((program for program in known if any(_audio_maker(stream) for stream in program)), None)
         if chosen is None:
             self._listen()
             return
-        video = next((stream for stream in chosen if _is_h264(stream)), None)
+        video = next((stream for stream in chosen if _video_codec(stream)), None)
         audio = next((stream for stream in chosen if _audio_maker(stream)), None)
         if audio is None:
             _refuse_other([chosen], _other_audio, "audio", "AAC")
         if video is None:
             self._video = None
         elif self._video is None or self._video[0] != video:
-            self._video = video, H264Stream()
+            codec = _video_codec(video)
+            assert codec is not None
+            self._video = video, VideoStream(codec)
             self._pes.pop(video.pid, None)
         if audio is None:
             self._audio = None
@@ -150,30 +155,36 @@ class MpegTsDemuxer:
         self._reader.wanted = {*self._tables, *self._pes}
 
 
-def _is_h264(stream: ElementaryStream) -> bool:
-    return stream.stream_type == _H264
+def _video_codec(stream: ElementaryStream) -> VideoCodec | None:
+    """The codec of this stream; None when it is no video that is taken."""
+    if stream.stream_type == _PRIVATE and stream.registration == b"HEVC":
+        return HEVC
+    return _VIDEO.get(stream.stream_type)
 
 
 def _audio_maker(stream: ElementaryStream) -> Callable[[], AudioStream] | None:
     """How to read this stream; None when it is no audio that is taken."""
-    extension = stream.descriptors.get(_EXTENSION_DESCRIPTOR, b"")
-    if stream.stream_type == _PRIVATE and stream.registration == b"Opus":
+    if stream.stream_type != _PRIVATE:
+        return _AUDIO.get(stream.stream_type)
+    if stream.registration == b"Opus":
+        extension = stream.descriptors.get(_EXTENSION_DESCRIPTOR, b"")
         channels = extension[1] if len(extension) > 1 and extension[0] == _OPUS_EXTENSION else 2
         return (lambda: OpusStream(channels)) if channels in (1, 2) else None
-    return _AUDIO.get(stream.stream_type)
+    is_ac3 = stream.registration in _REGISTERED_AUDIO or not _AC3_DESCRIPTORS.isdisjoint(stream.descriptors)
+    return ac3_stream if is_ac3 else None
 
 
 def _other_video(stream: ElementaryStream) -> str | None:
-    registered = _REGISTERED_VIDEO.get(stream.registration) if stream.stream_type == _PRIVATE else None
-    return registered or _OTHER_VIDEO.get(stream.stream_type)
+    if stream.stream_type == _PRIVATE:
+        return _OTHER_REGISTERED_VIDEO.get(stream.registration)
+    return _OTHER_VIDEO.get(stream.stream_type)
 
 
 def _other_audio(stream: ElementaryStream) -> str | None:
     if stream.stream_type == _PRIVATE:
         if stream.registration == b"Opus":
             return "Opus with more than two channels"
-        described = next((name for tag, name in _AC3_DESCRIPTORS.items() if tag in stream.descriptors), None)
-        return described or _REGISTERED_AUDIO.get(stream.registration)
+        return _OTHER_REGISTERED_AUDIO.get(stream.registration)
     return _OTHER_AUDIO.get(stream.stream_type)
 
 

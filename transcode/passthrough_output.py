@@ -8,16 +8,15 @@ from pathlib import Path
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ
 from config.session import Live, Note, SessionSpec
-from packager.codecs import CodecError, parse_aac_config
 from packager.cuts import FollowedCuts, SourceCuts
 from packager.publication import Publication
-from packager.samples import AudioTrack, Sample, VideoTrack
+from packager.samples import Sample, VideoTrack
 from packager.segmenter import RenditionSegmenter
+from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
 from transcode.passthrough_tracks import (
-    AAC_FRAME_SAMPLES,
     VIDEO_TIMESCALE_HZ,
     AudioTrackWriter,
-    CopiedAac,
+    CopiedAudio,
     TranscodedAudio,
     VideoTrackWriter,
 )
@@ -31,7 +30,6 @@ ORIGIN_S = 1.0
 """Published media time of the first picture: above zero, so that no audio before it is negative."""
 SILENT_AFTER_S = 0.5
 _LONGEST_SEGMENTS = 3
-_AAC_LC = 2
 _GUESSED_BITRATE_BPS = 4_000_000
 _GUESSED_FRAME_RATE = 30.0
 _PEAK_SHARE = 1.25
@@ -51,6 +49,7 @@ class PassthroughOutput:
         audio: AudioConfig | None,
         hints: Hints,
         first_keyframe: bytes,
+        first_sound: bytes | None,
     ) -> None:
         self._spec = spec
         self._report = report
@@ -68,8 +67,11 @@ class PassthroughOutput:
         # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
         frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
         video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
-        audio_rate_hz = _copied_rate_hz(audio) or AUDIO_SAMPLE_RATE_HZ
-        part_target_s = _up_to_ms(video_part_s + AAC_FRAME_SAMPLES / audio_rate_hz)
+        form = kept_form(audio, first_sound)
+        audio_frame_s = AAC_FRAME_SAMPLES / AUDIO_SAMPLE_RATE_HZ
+        if form is not None:
+            audio_frame_s = form.longest_samples / form.track.sample_rate_hz
+        part_target_s = _up_to_ms(video_part_s + audio_frame_s)
         # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
         self._target_duration_s = ceil(_LONGEST_SEGMENTS * spec.segment_s)
         self._publication = Publication(
@@ -86,7 +88,7 @@ class PassthroughOutput:
         cuts = SourceCuts(spec.segment_s, video_part_s, self._target_duration_s, VIDEO_TIMESCALE_HZ)
         self._video_segmenter = RenditionSegmenter(self._publication, self._track, cuts)
         self._video = VideoTrackWriter(self._video_segmenter.add)
-        self._audio = self._audio_writer(audio, cuts)
+        self._audio = self._audio_writer(form, cuts)
         if audio is not None:
             self._audio.configure(audio)
         fields = {"width_px": self._track.width_px, "height_px": self._track.height_px, "codecs": self._track.codec}
@@ -160,14 +162,13 @@ class PassthroughOutput:
             )
             self._publication.update_track(self._track)
 
-    def _audio_writer(self, config: AudioConfig | None, cuts: SourceCuts) -> AudioTrackWriter:
+    def _audio_writer(self, form: AudioForm | None, cuts: SourceCuts) -> AudioTrackWriter:
         def publish(sample: Sample) -> None:
             self._audio_segmenter.add(sample)
 
         writer: AudioTrackWriter
-        track = _copied_track(config)
-        if track is not None and config is not None:
-            writer = CopiedAac(publish, config, track.sample_rate_hz, track.channels, ORIGIN_S)
+        if form is not None:
+            writer, track = CopiedAudio(publish, form, ORIGIN_S), form.track
         else:
             transcoded = TranscodedAudio(publish, ORIGIN_S)
             writer, track = transcoded, transcoded.transcoder.track
@@ -207,30 +208,3 @@ def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None
 
 def _up_to_ms(seconds: float) -> float:
     return ceil(round(seconds * 1000, 3)) / 1000
-
-
-def _copied_rate_hz(config: AudioConfig | None) -> int | None:
-    track = _copied_track(config)
-    return None if track is None else track.sample_rate_hz
-
-
-def _copied_track(config: AudioConfig | None) -> AudioTrack | None:
-    """The track of audio that is kept as it is: AAC-LC; None for anything else."""
-    if config is None or config.codec != "aac":
-        return None
-    try:
-        parsed = parse_aac_config(config.extradata)
-    except CodecError:
-        return None
-    if parsed.object_type != _AAC_LC or parsed.channels not in (1, 2):
-        return None
-    return AudioTrack(
-        name="audio",
-        timescale_hz=parsed.sample_rate_hz,
-        codec="mp4a",
-        decoder_config=config.extradata,
-        sample_rate_hz=parsed.sample_rate_hz,
-        channels=parsed.channels,
-        bandwidth_bps=192_000,
-        average_bandwidth_bps=160_000,
-    )

@@ -1,4 +1,4 @@
-"""A passthrough session: the source's own video, repackaged. AAC stays as it is; other audio, or none, becomes AAC.
+"""A passthrough session: the source's own video, repackaged. AAC and Opus stay; other audio, or none, becomes AAC.
 
 Runs on its worker's loop, without threads and, unless audio must be made, without the codec library.
 """
@@ -12,7 +12,7 @@ from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedV
 from transcode.units import AudioConfig, Hints, VideoConfig
 
 AUDIO_WAIT_S = 1.0
-"""How long a first keyframe waits for the source's audio configuration."""
+"""How long a first keyframe waits for the source's audio configuration; with Opus, for its first packet."""
 
 
 class PassthroughSession:
@@ -74,12 +74,20 @@ class PassthroughSession:
         if not waiting and not (isinstance(unit, TimedVideo) and unit.keyframe):
             return
         waiting.append(unit)
-        if self._audio_config is None and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
+        first_sound = next((held.data for held in waiting if isinstance(held, TimedAudio)), None)
+        sound_known = self._audio_config is not None and (self._audio_config.codec != "opus" or first_sound is not None)
+        if not sound_known and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
             return
         assert self._video_config is not None
-        first = waiting[0]
         self._output = PassthroughOutput(
-            self._spec, self._report, self._clock, self._video_config, self._audio_config, self._hints, first.data
+            self._spec,
+            self._report,
+            self._clock,
+            self._video_config,
+            self._audio_config,
+            self._hints,
+            waiting[0].data,
+            first_sound,
         )
         self._waiting = []
         for held in waiting:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from packager.samples import Sample
+from transcode.audio_form import AudioForm
 from transcode.units import AudioConfig
 
 VIDEO_TIMESCALE_HZ = 90_000
-AAC_FRAME_SAMPLES = 1024
 _AUDIO_JUMP_S = 0.035
 
 Publish = Callable[[Sample], None]
@@ -89,52 +89,44 @@ class _Paced:
             self._publish(self._waiting.popleft())
 
 
-class CopiedAac(_Paced):
-    """AAC as the source made it, on a clock of whole frames: gaps are filled with silent ones, overlaps are cut."""
+class CopiedAudio(_Paced):
+    """Audio as the source made it, on a clock of whole packets: gaps are filled with silent ones, overlaps are cut."""
 
-    def __init__(
-        self, publish: Publish, config: AudioConfig, sample_rate_hz: int, channels: int, origin_s: float
-    ) -> None:
-        super().__init__(publish, sample_rate_hz)
-        self._config = config
-        self._channels = channels
-        self._next = round(origin_s * sample_rate_hz)
-        self._jump = _AUDIO_JUMP_S * sample_rate_hz
+    def __init__(self, publish: Publish, form: AudioForm, origin_s: float) -> None:
+        super().__init__(publish, form.track.sample_rate_hz)
+        self._form = form
+        self._next = round(origin_s * self._rate_hz)
+        self._jump = _AUDIO_JUMP_S * self._rate_hz
         self._matches = True
-        self._silent_frame: bytes | None = None
 
     def configure(self, config: AudioConfig) -> None:
         """The configuration is part of the init segment: packets of another are left out until it returns."""
-        self._matches = config == self._config
+        self._matches = config == self._form.config
 
     def add(self, data: bytes, pts_s: float) -> None:
         """See `AudioTrackWriter.add`."""
         offset = round(pts_s * self._rate_hz) - self._next
-        if not self._matches or offset < -self._jump:
+        samples = self._form.packet_samples(data)
+        if not self._matches or offset < -self._jump or not 0 < samples <= self._form.longest_samples:
             return
         if offset > self._jump:
             self.fill(pts_s)
-        self._append(data)
+        self._append(data, samples)
 
     def fill(self, until_s: float) -> None:
-        """See `AudioTrackWriter.fill`. Ends within half a frame of `until_s`."""
+        """See `AudioTrackWriter.fill`. Ends within half a packet of `until_s`."""
         until = until_s * self._rate_hz
-        while self._next + AAC_FRAME_SAMPLES / 2 <= until:
-            if self._silent_frame is None:
-                # Loads the codec library, which most passthrough sessions never need.
-                from transcode.audio import silent_aac_frame
-
-                self._silent_frame = silent_aac_frame(self._rate_hz, self._channels)
-            self._append(self._silent_frame)
+        while self._next + self._form.longest_samples / 2 <= until:
+            self._append(self._form.silent_packet(), self._form.longest_samples)
 
     def flush(self) -> None:
         """See `AudioTrackWriter.flush`."""
         self._release_all()
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes, samples: int) -> None:
         dts = self._next
-        self._waiting.append(Sample(dts=dts, pts=dts, duration=AAC_FRAME_SAMPLES, keyframe=True, data=data))
-        self._next = dts + AAC_FRAME_SAMPLES
+        self._waiting.append(Sample(dts=dts, pts=dts, duration=samples, keyframe=True, data=data))
+        self._next = dts + samples
 
 
 class TranscodedAudio(_Paced):

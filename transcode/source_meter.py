@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from packager.codecs import CodecError, parse_aac_config, parse_avc_config, video_codec_string
+from packager.frame_size import av1_size, vp9_size
+from packager.hevc import parse_hevc_config
+from transcode import opus
 from transcode.timeline import signed_difference_ms
 from transcode.units import AudioConfig, AudioPacket, Hints, Unit, VideoConfig, VideoPacket
 from transcode.video_shape import SAMPLE_ENTRIES
@@ -82,6 +85,8 @@ class SourceMeter:
                 self._pictures += 1
         self._picture_ms = unit.dts_ms
         if unit.keyframe:
+            if self._video.get("codec") == "vp9" and (size := vp9_size(unit.data)) is not None:
+                self._video |= {"width_px": size[0], "height_px": size[1]}
             if self._keyframe_ms is not None:
                 gop_ms = signed_difference_ms(unit.dts_ms, self._keyframe_ms)
                 self._gop_s = gop_ms / 1000 if gop_ms > 0 else self._gop_s
@@ -101,23 +106,33 @@ def _video_facts(config: VideoConfig) -> dict[str, Any]:
     facts: dict[str, Any] = {"codec": config.codec}
     try:
         facts["codec_string"] = video_codec_string(SAMPLE_ENTRIES[config.codec], config.extradata)
-        if config.codec == "h264":
-            parsed = parse_avc_config(config.extradata)
-            facts |= {"width_px": parsed.width_px, "height_px": parsed.height_px}
+        size = _size(config)
     except CodecError:
-        pass  # the session says so
-    return facts
+        return facts  # the session says so
+    return facts if size is None else {**facts, "width_px": size[0], "height_px": size[1]}
+
+
+def _size(config: VideoConfig) -> tuple[int, int] | None:
+    """Width and height by the configuration. VP9's says nothing of them. Raises `CodecError`."""
+    if config.codec == "av1":
+        return av1_size(config.extradata)
+    if config.codec == "vp9":
+        return None
+    parsed = parse_avc_config(config.extradata) if config.codec == "h264" else parse_hevc_config(config.extradata)
+    return parsed.width_px, parsed.height_px
 
 
 def _audio_facts(config: AudioConfig) -> dict[str, Any]:
     facts: dict[str, Any] = {"codec": config.codec}
     rate_hz, channels = config.sample_rate_hz, config.channels
-    if config.codec == "aac":
-        try:
+    try:
+        if config.codec == "aac":
             parsed = parse_aac_config(config.extradata)
-        except CodecError:
-            return facts
-        rate_hz, channels = parsed.sample_rate_hz, parsed.channels
+            rate_hz, channels = parsed.sample_rate_hz, parsed.channels
+        elif config.codec == "opus":
+            rate_hz, channels = opus.RATE_HZ, opus.head_channels(config.extradata)
+    except CodecError:
+        return facts
     if rate_hz:
         facts |= {"sample_rate_hz": rate_hz, "channels": channels}
     return facts

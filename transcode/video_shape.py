@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from packager.codecs import CodecError, parse_avc_config
+from packager.codecs import AvcConfig, CodecError, parse_avc_config
+from packager.hevc import HevcConfig, parse_hevc_config
 from transcode.units import UnsupportedCodec, VideoConfig
 
 SAMPLE_ENTRIES = {"h264": "avc1", "hevc": "hvc1", "av1": "av01", "vp9": "vp09"}
@@ -25,15 +26,14 @@ def shape_of(config: VideoConfig, keyframe: bytes) -> VideoShape:
     """The shape of a video with this configuration and first picture. Raises `UnsupportedCodec`."""
     if config.codec == "h264":
         try:
-            parsed = parse_avc_config(config.extradata)
+            return _told(parse_avc_config(config.extradata))
         except CodecError as error:
             raise UnsupportedCodec(f"the H.264 configuration is not usable: {error}") from error
-        return VideoShape(
-            width_px=parsed.width_px,
-            height_px=parsed.height_px,
-            sample_aspect_ratio=parsed.sample_aspect_ratio,
-            frame_rate=parsed.frame_rate,
-        )
+    if config.codec == "hevc":
+        try:
+            return _told(parse_hevc_config(config.extradata))
+        except CodecError:
+            pass  # parameter sets may come with the pictures
     # A decoder knows what the configurations of the others say; one picture of it is enough.
     from transcode.video import VideoDecoder
 
@@ -46,4 +46,13 @@ def shape_of(config: VideoConfig, keyframe: bytes) -> VideoShape:
         height_px=frames[0].height,
         sample_aspect_ratio=decoder.sample_aspect,
         frame_rate=None,
+    )
+
+
+def _told(config: AvcConfig | HevcConfig) -> VideoShape:
+    return VideoShape(
+        width_px=config.width_px,
+        height_px=config.height_px,
+        sample_aspect_ratio=config.sample_aspect_ratio,
+        frame_rate=config.frame_rate,
     )

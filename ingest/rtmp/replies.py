@@ -17,7 +17,7 @@ _STATUS_CHUNK_STREAM = 5
 _DYNAMIC_LIMIT = 2
 # Enhanced RTMP v2, "Enhancing NetConnection connect command": 1 says that a codec is decoded, 4 that it is forwarded;
 # capsEx 4 that modified packets are understood, and 2 that several tracks are.
-_VIDEO_INFO, _AUDIO_INFO = {"avc1": 5.0, "hvc1": 5.0, "av01": 5.0, "vp09": 5.0}, {"mp4a": 5.0, "Opus": 1.0, ".mp3": 1.0}
+_VIDEO_INFO, _AUDIO_INFO = {"avc1": 5.0, "hvc1": 5.0, "av01": 5.0, "vp09": 5.0}, {"mp4a": 5.0, "Opus": 5.0, ".mp3": 1.0}
 _CODEC_LISTS: dict[str, Any] = {
     "fourCcList": [*_VIDEO_INFO, *_AUDIO_INFO],
     "videoFourCcInfoMap": _VIDEO_INFO,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.clips import synthetic_clip
-from tests.e2e.node import Node, pushing
+from tests.e2e.browser import open_page
+from tests.e2e.node import Node, pushing, wait_until
 from tests.e2e.test_sources import Source, check_audio, check_parts, check_video
 from tests.e2e.viewer import watch
 
@@ -44,7 +45,23 @@ async def test_it_passes_through_as_it_is(node: Node, clips: Path, codec: str) -
     for rendition in watched.values():
         check_parts(rendition)
     codecs = master.playlists[0].stream_info.codecs
-    assert codecs.startswith(ENCODERS[codec][1]) and "mp4a.40.2" in codecs
+    assert codecs.startswith(ENCODERS[codec][1]) and codecs.endswith(",Opus" if codec == "av1" else ",mp4a.40.2")
+
+
+async def test_av1_with_opus_plays_in_a_browser(node: Node, clips: Path) -> None:
+    stream = await node.create(quality="passthrough")
+    async with (
+        pushing(clip_of(clips, "av1"), stream["ingest"]["rtmpFullUrl"]),
+        open_page(f"{node.base_url}/player/{stream['edgeId']}") as page,
+    ):
+
+        async def plays() -> bool:
+            stats = await page.evaluate("window.antlivePlayer.stats()")
+            time_s = await page.evaluate("document.querySelector('video').currentTime")
+            heard = await page.evaluate("document.querySelector('video').webkitAudioDecodedByteCount")
+            return bool(stats["playing"]) and time_s > 1 and heard > 0
+
+        await wait_until(plays, "a second of picture with sound", 40, node.log_text)
 
 
 @pytest.mark.parametrize("codec", list(ENCODERS))

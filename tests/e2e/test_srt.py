@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from ingest.srt.libsrt import library
-from tests.clips import FFMPEG, synthetic_clip
+from tests.clips import synthetic_clip
 from tests.e2e.node import Node, pushing, running_node, wait_until
-from tests.e2e.test_sources import Source, check_alignment, check_audio, check_video
+from tests.e2e.test_sources import Source, check_alignment, check_audio, check_parts, check_video
 from tests.e2e.viewer import watch
 from tests.srt.caller import Rejected, calling
 
@@ -26,8 +24,11 @@ AUDIO = {
     "aac": ("-c:a", "copy"),
     "mp2": ("-c:a", "mp2", "-ar", "48000"),
     "mp3": ("-c:a", "libmp3lame", "-ar", "44100"),
+    "ac3": ("-c:a", "ac3"),
+    "eac3": ("-c:a", "eac3"),
     "opus": ("-c:a", "libopus"),
 }
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -62,26 +63,58 @@ async def test_srt_plays(node: Node, clip: Path, quality: str, sizes: dict[str, 
     assert stream["ingest"]["streamKey"] not in node.log_text()
 
 
-@pytest.mark.parametrize("codec", ["mp2", "mp3", "opus"])
+@pytest.mark.parametrize("codec", ["mp2", "mp3", "ac3", "eac3", "opus"])
 async def test_other_audio_than_aac_plays(node: Node, clip: Path, codec: str) -> None:
     stream = await node.create(quality="passthrough")
     async with pushing(clip, srt_url(node, stream), "-c:v", "copy", *AUDIO[codec], container="mpegts"):
         await node.wait_for_state(stream["streamId"], "live")
         watched = await watch(node, stream["playback"]["hlsUrl"])
+        master = await node.playlist(stream["playback"]["hlsUrl"])
     check_audio(watched["audio"], silent=False)
+    check_parts(watched["audio"])
+    assert master.playlists[0].stream_info.codecs.endswith(",Opus" if codec == "opus" else ",mp4a.40.2")
 
 
-async def test_hevc_is_refused_by_name(node: Node, clips: Path) -> None:
-    path = clips / "hevc.ts"
-    command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-t", "2"]
-    command += ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-f", "mpegts", str(path)]
-    await asyncio.to_thread(subprocess.run, command, check=True, timeout=60)
+@pytest.mark.parametrize("quality", ["standard", "passthrough"])
+async def test_hevc_plays(node: Node, clips: Path, quality: str) -> None:
+    path = synthetic_clip(clips / "hevc-ac3.ts", size="640x360", video=X265, audio=AUDIO["ac3"], container="mpegts")
+    stream = await node.create(quality=quality)
+    async with pushing(path, srt_url(node, stream), container="mpegts"):
+        live = await node.wait_for_state(stream["streamId"], "live", "error")
+        assert live["state"] == "live", node.log_text()
+        watched = await watch(node, stream["playback"]["hlsUrl"])
+        master = await node.playlist(stream["playback"]["hlsUrl"])
+
+        async def measured() -> bool:
+            health = (await node.stream(stream["streamId"]))["ingest"].get("health", {})
+            return health.get("video", {}).get("fpsMeasured") is not None
+
+        await wait_until(measured, "its health")
+        health = (await node.stream(stream["streamId"]))["ingest"]["health"]
+    name = "source" if quality == "passthrough" else "360p"
+    check_video(watched[name], (640, 360), Source(name="hevc", quality=quality))
+    check_audio(watched["audio"], silent=False)
+    check_alignment(watched)
+    for rendition in watched.values():
+        check_parts(rendition)
+    codecs = master.playlists[0].stream_info.codecs
+    assert codecs.startswith("hvc1.1.6.L63" if quality == "passthrough" else "avc1.")
+    video, audio = health["video"], health["audio"]
+    assert (video["codec"], video["widthPx"], video["heightPx"]) == ("hevc", 640, 360)
+    assert video["codecString"].startswith("hvc1.1.6.L63") and video["fpsDeclared"] == 30
+    assert (audio["codec"], audio["sampleRateHz"], audio["channels"]) == ("ac3", 48000, 1)
+
+
+async def test_a_codec_that_is_not_taken_is_refused_by_name(node: Node, clips: Path) -> None:
+    path = synthetic_clip(
+        clips / "mpeg2.ts", size="320x180", video=("-c:v", "mpeg2video"), audio=None, container="mpegts"
+    )
     stream = await node.create(quality="standard")
     async with pushing(path, srt_url(node, stream), container="mpegts"):
         await node.wait_for_state(stream["streamId"], "error")
 
     async def said() -> bool:
-        return "HEVC is not supported" in node.log_text()
+        return "MPEG-2 is not supported" in node.log_text()
 
     await wait_until(said, "the reason in the log")
 

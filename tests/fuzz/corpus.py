@@ -21,6 +21,8 @@ SOURCES: dict[str, tuple[Container, tuple[str, ...]]] = {
     ),
     "vp9-opus.flv": ("flv", ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus")),
     "avc-aac.ts": ("mpegts", ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-c:a", "aac")),
+    "hevc-ac3.ts": ("mpegts", ("-c:v", "libx265", "-x265-params", "log-level=error", "-c:a", "ac3")),
+    "avc-opus.ts": ("mpegts", ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "libopus")),
     "avc-mp2.ts": ("mpegts", ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "mp2")),
 }
 TS_PACKET_BYTES = 188

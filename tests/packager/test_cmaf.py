@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from packager.cmaf import fragment, init_segment
 from packager.codecs import codec_string, parse_aac_config, parse_avc_config
 from packager.samples import AudioTrack, Sample, Track, VideoTrack
 from tests.packager.helpers import audio_track, video_track
+from transcode.opus import dops
 
 FRAMES = 90
 FPS = 30
@@ -64,22 +66,24 @@ def encode_video(b_frames: int, *, early_dts: bool = False) -> tuple[VideoTrack,
     return replace(video_track(decoder_config=encoder.extradata), width_px=320, height_px=180), samples
 
 
-def encode_audio() -> tuple[AudioTrack, list[Sample]]:
-    encoder = av.CodecContext.create("aac", "w")
+def encode_audio(codec: str = "aac", frame_samples: int = 1024) -> tuple[AudioTrack, list[Sample]]:
+    encoder = av.CodecContext.create(codec, "w")
     assert isinstance(encoder, AudioCodecContext)
-    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "stereo", "fltp"
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "stereo", "fltp" if codec == "aac" else "flt"
     encoder.flags |= 1 << 22
     encoder.open()
     packets = []
     for index in range(100):
-        tone = np.sin(np.arange(index * 1024, (index + 1) * 1024) * 0.05).astype(np.float32)
-        frame = AudioFrame.from_ndarray(np.stack([tone, tone]), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = 48_000, index * 1024
+        tone = np.sin(np.arange(index * frame_samples, (index + 1) * frame_samples) * 0.05).astype(np.float32)
+        both = np.stack([tone, tone])
+        shaped = both if codec == "aac" else np.ascontiguousarray(both.T).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(shaped, format=encoder.format.name, layout="stereo")
+        frame.sample_rate, frame.pts = 48_000, index * frame_samples
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     samples = [
-        Sample(dts=48_000 + n * 1024, pts=48_000 + n * 1024, duration=1024, keyframe=True, data=bytes(packet))
-        for n, packet in enumerate(packets)
+        Sample(dts=dts, pts=dts, duration=frame_samples, keyframe=True, data=bytes(packet))
+        for dts, packet in zip(itertools.count(48_000, frame_samples), packets, strict=False)
     ]
     assert encoder.extradata is not None
     return replace(audio_track(), decoder_config=encoder.extradata), samples
@@ -128,6 +132,15 @@ def test_audio_decodes_with_every_frame_at_its_exact_time() -> None:
     track, samples = encode_audio()
     pts, _keyframes = decode(init_segment(track) + b"".join(fragments(track, samples, 16)))
     assert pts == [s.pts for s in samples]
+
+
+def test_opus_decodes_with_every_packet_at_its_exact_time() -> None:
+    made, samples = encode_audio("libopus", 960)
+    track = replace(made, codec="Opus", decoder_config=dops(made.decoder_config))
+    assert codec_string(track) == "Opus"
+    pts, _keyframes = decode(init_segment(track) + b"".join(fragments(track, samples, 16)))
+    assert pts[1:] == [s.pts for s in samples[1:]]
+    assert pts[0] == samples[0].pts + 312  # the pre-skip, which nobody hears
 
 
 def test_a_player_may_begin_at_any_fragment_that_starts_with_a_keyframe() -> None:

@@ -10,6 +10,7 @@ from typing import Literal, cast
 import av
 import pytest
 from av.audio.codeccontext import AudioCodecContext
+from av.video.codeccontext import VideoCodecContext
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from tests.clips import FFMPEG
 from tests.transcode.mpegts_wire import AUDIO_PID, PMT_PID, VIDEO_PID, Muxer, packet, section
 from transcode.mpegts import MpegTsError
 from transcode.mpegts_demux import MpegTsDemuxer
-from transcode.units import AudioConfig, AudioPacket, BadMedia, Unit, UnsupportedCodec, VideoConfig, VideoPacket
+from transcode.units import AudioConfig, AudioPacket, BadMedia, Hints, Unit, UnsupportedCodec, VideoConfig, VideoPacket
 
 SPS = bytes.fromhex("674d401feca02802dd808800001f480007530078c18cb0")
 OTHER_SPS = SPS[:3] + b"\x20" + SPS[4:]
@@ -111,10 +112,10 @@ def test_a_table_with_a_wrong_crc_waits_for_its_repetition() -> None:
     assert len(pictures(demux(bytes(broken) + muxer.pmt([H264]) + media + again))) == 1
 
 
-def test_of_several_programs_the_first_with_h264_is_taken() -> None:
+def test_of_several_programs_the_first_with_a_known_video_is_taken() -> None:
     muxer = Muxer()
     data = muxer.pat({1: 0x1000, 2: 0x1001, 3: 0x1002})
-    data += muxer.pmt([(0x24, 0x200, b"")], pid=0x1000, program=1)
+    data += muxer.pmt([(0x33, 0x200, b"")], pid=0x1000, program=1)
     data += muxer.pmt([(0x0F, 0x300, b"")], pid=0x1001, program=2)
     data += muxer.pmt([H264, AAC], pid=0x1002, program=3)
     data += muxer.pes(VIDEO_PID, KEY_PICTURE, 0) + muxer.pes(VIDEO_PID, KEY_PICTURE, 3000)
@@ -217,12 +218,11 @@ def test_one_damaged_aac_header_changes_no_configuration() -> None:
 @pytest.mark.parametrize(
     ("streams", "named"),
     [
-        ([(0x24, VIDEO_PID, b"")], "HEVC"),
         ([(0x02, VIDEO_PID, b"")], "MPEG-2"),
-        ([(0x06, VIDEO_PID, b"\x05\x04HEVC")], "HEVC"),
-        ([H264, (0x81, AUDIO_PID, b"")], "AC-3"),
-        ([H264, (0x06, AUDIO_PID, b"\x6a\x01\x00")], "AC-3"),
+        ([(0x33, VIDEO_PID, b"")], "VVC"),
+        ([(0x06, VIDEO_PID, b"\x05\x04AV01")], "AV1"),
         ([H264, (0x11, AUDIO_PID, b"")], "LATM"),
+        ([H264, (0x06, AUDIO_PID, b"\x05\x04BSSD")], "SMPTE 302M"),
     ],
 )
 def test_a_codec_that_is_not_taken_is_named(streams: list[tuple[int, int, bytes]], named: str) -> None:
@@ -265,11 +265,15 @@ def test_a_unit_that_never_ends_takes_bounded_memory(pid: int, payload: bytes) -
 
 # What ffmpeg makes, against what its own demuxer reads.
 
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-pix_fmt", "yuv420p")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2:open-gop=1")
 CODECS = {
-    "aac": ("-c:a", "aac"),
-    "mp2": ("-c:a", "mp2"),
-    "mp3": ("-c:a", "libmp3lame"),
-    "opus": ("-c:a", "libopus"),
+    "aac": ("h264", X264, ("-c:a", "aac")),
+    "mp2": ("h264", X264, ("-c:a", "mp2")),
+    "mp3": ("h264", X264, ("-c:a", "libmp3lame")),
+    "opus": ("h264", X264, ("-c:a", "libopus")),
+    "ac3": ("hevc", X265, ("-c:a", "ac3", "-ar", "44100", "-ac", "6")),
+    "eac3": ("hevc", (*X265, "-pix_fmt", "yuv420p10le"), ("-c:a", "eac3")),
 }
 
 
@@ -278,8 +282,8 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     codec = str(request.param)
     path = tmp_path_factory.mktemp("ts") / f"{codec}.ts"
     sources = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30000/1001", "-f", "lavfi", "-i", "sine=r=48000"]
-    video = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"]
-    command = [FFMPEG, "-v", "error", *sources, "-t", "2", *video, *CODECS[codec], "-f", "mpegts", str(path)]
+    _, video, audio = CODECS[codec]
+    command = [FFMPEG, "-v", "error", *sources, "-t", "2", *video, "-g", "30", *audio, "-f", "mpegts", str(path)]
     subprocess.run(command, check=True, timeout=60)
     return codec, path
 
@@ -311,22 +315,27 @@ def test_what_ffmpeg_muxes_is_read_as_ffmpeg_reads_it(clip: tuple[str, Path]) ->
 
 
 def test_what_is_read_can_be_decoded(clip: tuple[str, Path]) -> None:
-    _, path = clip
+    codec, path = clip
     units = demux(path.read_bytes())
     config = next(unit for unit in units if isinstance(unit, VideoConfig))
-    decoder = av.CodecContext.create("h264", "r")
+    assert config.codec == CODECS[codec][0]
+    decoder = cast(VideoCodecContext, av.CodecContext.create(config.codec, "r"))
     decoder.extradata = config.extradata
     frames = []
     for picture in pictures(units):
         frames += decoder.decode(av.Packet(picture.data))
     frames += decoder.decode(None)
     assert len(frames) == len(pictures(units))
+    rates = [unit.frame_rate for unit in units if isinstance(unit, Hints)]
+    assert rates == [pytest.approx(30000 / 1001)]
     sound_config = next(unit for unit in units if isinstance(unit, AudioConfig))
     sound = cast(AudioCodecContext, av.CodecContext.create(sound_config.codec, "r"))
     if sound_config.extradata:
         sound.extradata = sound_config.extradata
     decoded = [frame for unit in sounds(units) for frame in sound.decode(av.Packet(unit.data))]
     assert sum(frame.samples for frame in decoded) / decoded[0].sample_rate == pytest.approx(2, abs=0.15)
+    assert {frame.sample_rate for frame in decoded} == {sound_config.sample_rate_hz}
+    assert {len(frame.layout.channels) for frame in decoded} == {sound_config.channels}
 
 
 # Bad input.

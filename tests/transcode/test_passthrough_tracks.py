@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from packager.samples import Sample
-from transcode.passthrough_tracks import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE_HZ, CopiedAac, VideoTrackWriter
+from transcode.audio_form import AAC_FRAME_SAMPLES, kept_form
+from transcode.opus import SILENT_PACKETS, opus_head
+from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ, CopiedAudio, VideoTrackWriter
 from transcode.units import AudioConfig
 
 RATE_HZ = 48_000
@@ -14,10 +16,16 @@ CONFIG = AudioConfig(codec="aac", extradata=b"\x11\x90", sample_rate_hz=0, chann
 OTHER = AudioConfig(codec="aac", extradata=b"\x12\x10", sample_rate_hz=0, channels=0)
 
 
-def aac(published: list[Sample]) -> CopiedAac:
-    writer = CopiedAac(published.append, CONFIG, RATE_HZ, 2, origin_s=1.0)
-    writer.configure(CONFIG)
+def copied(published: list[Sample], config: AudioConfig, first: bytes) -> CopiedAudio:
+    form = kept_form(config, first)
+    assert form is not None
+    writer = CopiedAudio(published.append, form, origin_s=1.0)
+    writer.configure(config)
     return writer
+
+
+def aac(published: list[Sample]) -> CopiedAudio:
+    return copied(published, CONFIG, b"raw")
 
 
 def assert_unbroken(samples: list[Sample], first: int) -> None:
@@ -102,3 +110,37 @@ def test_packets_of_another_configuration_are_left_out_until_it_returns() -> Non
     writer.add(b"three", 1.0 + FRAME_S)
     writer.flush()
     assert [sample.data for sample in published] == [b"one", b"three"]
+
+
+OPUS = AudioConfig(codec="opus", extradata=opus_head(2), sample_rate_hz=0, channels=0)
+OPUS_20_MS, OPUS_10_MS, OPUS_60_MS = b"\xfcpacket", b"\xf4packet", b"\xff\x03packet"
+
+
+def test_opus_stays_as_it_is_with_the_length_of_each_packet() -> None:
+    published: list[Sample] = []
+    writer = copied(published, OPUS, OPUS_20_MS)
+    writer.add(OPUS_20_MS, 1.0)
+    writer.add(OPUS_10_MS, 1.02)
+    writer.add(OPUS_20_MS, 1.09)  # 60 ms are missing
+    writer.flush()
+    assert [(sample.dts - RATE_HZ, sample.duration) for sample in published] == [
+        (0, 960), (960, 480), (1440, 960), (2400, 960), (3360, 960), (4320, 960),
+    ]  # fmt: skip
+    assert [sample.data for sample in published[2:5]] == [SILENT_PACKETS[2]] * 3
+
+
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [
+        (OPUS, OPUS_60_MS),  # parts could not be cut exactly enough
+        (OPUS, None),
+        (AudioConfig(codec="opus", extradata=opus_head(6), sample_rate_hz=0, channels=0), OPUS_20_MS),
+        (AudioConfig(codec="opus", extradata=b"short", sample_rate_hz=0, channels=0), OPUS_20_MS),
+        (AudioConfig(codec="aac", extradata=b"\x2b\x92", sample_rate_hz=0, channels=0), b"raw"),  # HE-AAC
+        (AudioConfig(codec="aac", extradata=b"\x11\xb0", sample_rate_hz=0, channels=0), b"raw"),  # 5.1
+        (AudioConfig(codec="mp3", extradata=b"", sample_rate_hz=44100, channels=2), b"raw"),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_other_audio_is_not_kept(config: AudioConfig | None, first: bytes | None) -> None:
+    assert kept_form(config, first) is None

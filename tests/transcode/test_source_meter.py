@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.packager.test_codecs import x264_record
+from tests.packager.test_hevc import encoded, x265
+from transcode.opus import opus_head
 from transcode.source_meter import REPORT_EVERY_S, SourceMeter
 from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
 
@@ -70,3 +72,21 @@ def test_nothing_is_reported_before_its_time_and_size_comes_from_the_configurati
     assert found["video"]["codec_string"].startswith("avc1.")
     assert (found["video"]["width_px"], found["video"]["height_px"]) == (640, 360)
     assert "audio" not in found
+
+
+def test_size_and_rate_of_the_other_codecs() -> None:
+    _, vp9_keyframe = encoded("libvpx-vp9", 322, 182, {"deadline": "realtime"})
+    av1_header, _ = encoded("libsvtav1", 322, 182, {"preset": "12"})
+    for config, keyframe in (
+        (VideoConfig(codec="hevc", extradata=x265(322, 182)), b"-"),
+        (VideoConfig(codec="av1", extradata=b"\x81\0\0\0" + av1_header), b"-"),
+        (VideoConfig(codec="vp9", extradata=b"\0\x0a\x80\2\2\2\0\0"), vp9_keyframe),
+    ):
+        meter = SourceMeter()
+        meter.observe(config, 0.0)
+        meter.observe(AudioConfig(codec="opus", extradata=opus_head(1), sample_rate_hz=0, channels=0), 0.0)
+        meter.observe(VideoPacket(dts_ms=0, composition_ms=0, keyframe=True, data=keyframe), 0.0)
+        found = meter.report(REPORT_EVERY_S, 0)
+        assert found is not None
+        assert (found["video"]["width_px"], found["video"]["height_px"]) == (322, 182), config.codec
+        assert (found["audio"]["sample_rate_hz"], found["audio"]["channels"]) == (48000, 1)
