@@ -23,18 +23,24 @@ LIST_OFFSET_MAX: Final = 2**31 - 1
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
-def _one_line_of_text(name: str) -> str:
-    for position, character in enumerate(name):
+def one_line_of_text(text: str) -> str:
+    """A validator. Raises `PydanticCustomError`."""
+    for position, character in enumerate(text):
         if unicodedata.category(character) in _REFUSED_CATEGORIES:
             context = {"character": f"U+{ord(character):04X}", "position": position}
             raise PydanticCustomError("character", "holds the character {character} at position {position}", context)
+    return text
+
+
+def _not_blank(name: str) -> str:
     if name.isspace():
         raise PydanticCustomError("blank", "is blank")
     return name
 
 
-# The same rule as JSON Schema says it: some character that is no space, and none that is refused.
+# The same rules as JSON Schema says them: some character that is no space, and none that is refused.
 _IN_A_LINE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+ONE_LINE_PATTERN: Final = f"^{_IN_A_LINE}*$"
 _NAME_PATTERN = rf"^{_IN_A_LINE}*[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029]{_IN_A_LINE}*$"
 
 Quality = Literal["standard", "high", "passthrough"]
@@ -42,7 +48,8 @@ StateName = Literal["idle", "connecting", "live", "ended", "error"]
 Name = Annotated[
     str,
     Field(min_length=1, max_length=NAME_MAX_CHARACTERS, json_schema_extra={"pattern": _NAME_PATTERN}),
-    AfterValidator(_one_line_of_text),
+    AfterValidator(one_line_of_text),
+    AfterValidator(_not_blank),
 ]
 Timestamp = Annotated[
     datetime,

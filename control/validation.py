@@ -153,6 +153,10 @@ def _complaint(details: ErrorDetails) -> str:
             return f"must be a string, not {_described(value)}"
         case "string_unicode":
             return f"holds half of a surrogate pair, which is no character (value {_shown_value(value)})"
+        case "list_type":
+            return f"must be an array, not {_described(value)}"
+        case "too_long":
+            return f"has {len(value)} items; the bound is {context['max_length']}"
         case "bool_type":
             return f"must be true or false, not {_described(value)}"
         case "null":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from control.schemas import Schema, Timestamp
+from control.schemas import ONE_LINE_PATTERN, Schema, Timestamp, one_line_of_text
 from control.webhooks.url_policy import URL_MAX_CHARACTERS, URL_PATTERN
 
 DESCRIPTION_MAX_CHARACTERS: Final = 200
@@ -32,7 +32,8 @@ Url = Annotated[str, Field(min_length=1, max_length=URL_MAX_CHARACTERS, json_sch
 EventTypes = Annotated[list[EventTypeName], Field(max_length=20)]
 Description = Annotated[
     str,
-    Field(max_length=DESCRIPTION_MAX_CHARACTERS, pattern=r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"),
+    Field(max_length=DESCRIPTION_MAX_CHARACTERS, json_schema_extra={"pattern": ONE_LINE_PATTERN}),
+    AfterValidator(one_line_of_text),
 ]
 
 
