@@ -108,6 +108,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     from ingest.srt.directory import KeyDirectory
     from ingest.srt.directory_follower import DirectoryFollower
     from ingest.srt.server import SrtServer
+    from ingest.strangers import Strangers
     from ingest.workers import WorkerPool
 
     async with AsyncExitStack() as stack:
@@ -137,7 +138,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         stack.push_async_callback(events.close)
         with _asking_redis():
             await membership.start()
-        server = RtmpServer(broadcasts, LIMITS)
+        strangers = Strangers(LIMITS)
+        server = RtmpServer(broadcasts, LIMITS, strangers)
         stack.push_async_callback(server.close)
         with _listening(settings, "RTMP_PORT", settings.rtmp_port):
             rtmp_port = await server.start(settings.bind, settings.rtmp_port)
@@ -146,7 +148,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         follower = DirectoryFollower(store, directory)
         stack.push_async_callback(follower.close)
         follower.start()
-        srt = SrtServer(broadcasts, directory, LIMITS)
+        srt = SrtServer(broadcasts, directory, LIMITS, strangers)
         stack.push_async_callback(srt.close)
         with _listening(settings, "SRT_PORT", settings.srt_port):
             srt_port = await srt.start(

@@ -11,6 +11,7 @@ import structlog
 from config.limits import IngestLimits
 from config.session import Container, Ended, Failed, Health, Live, Note
 from ingest.admission import Buffer, EncoderConnection, PublishRequest
+from ingest.bitrate_cap import BitrateCap, BitrateWatch, cap_bps
 from ingest.handoff import WORKER_GONE, Handoff
 from ingest.health import ConnectionHealth, told
 from ingest.transitions import Transitions
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 _FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC}
 
+BITRATE_TOO_HIGH = "bitrate_too_high"
+
 # What the protocol servers hand on, by `PublishRequest.protocol`.
 _CONTAINERS: dict[str, Container] = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts"}
 
@@ -32,13 +35,19 @@ class ConnectedEncoder:
     """The encoder connection that a broadcast has now: the media sink that its protocol server writes to."""
 
     def __init__(
-        self, broadcast: Broadcast, connection: EncoderConnection, handoff: Handoff, health: ConnectionHealth
+        self,
+        broadcast: Broadcast,
+        connection: EncoderConnection,
+        handoff: Handoff,
+        health: ConnectionHealth,
+        cap: BitrateCap,
     ) -> None:
         self.health = health
         self.stream_id = broadcast.stream.stream_id
         self.connection = connection
         self._broadcast = broadcast
         self._handoff = handoff
+        self._watch = BitrateWatch(cap, lambda: handoff.taken_bytes, lambda: connection.close(BITRATE_TOO_HIGH))
         self.last_media_s = time.monotonic()
 
     def write(self, buffers: Sequence[Buffer]) -> None:
@@ -48,6 +57,7 @@ class ConnectedEncoder:
 
     def close(self, reason: str) -> None:
         """See `MediaSink.close`."""
+        self._watch.close()
         self._handoff.close()
         self._broadcast.encoder_left(self, reason)
 
@@ -120,7 +130,8 @@ class Broadcast:
 
         handoff = Handoff(sock, self._limits.handoff_bytes, failed)
         health = ConnectionHealth(request, self.stream.quality)
-        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff, health)
+        cap = BitrateCap(cap_bps(self.stream.quality, self._limits), self._limits.bitrate_window_s)
+        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff, health, cap)
         if self._connections > 1 and previous is None:
             self._transitions.submit(Event.ENCODER_BACK)
         self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)

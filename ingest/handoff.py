@@ -31,6 +31,11 @@ class Handoff:
         self._closing = False
         self.bytes_written = 0
 
+    @property
+    def taken_bytes(self) -> int:
+        """All that was given to it."""
+        return self.bytes_written + self._pending_bytes
+
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Hand on one whole tag. The buffers may be reused after the call."""
         if self._closed or self._closing:

@@ -11,12 +11,13 @@ from typing import cast
 import structlog
 
 from config.limits import IngestLimits
+from ingest.addresses import plain_ip
 from ingest.admission import Admission, MediaSink, PublishRefused, PublishRequest
 from ingest.rtmp import flv, status
 from ingest.rtmp.connection import ServerConnection, State
 from ingest.rtmp.errors import ProtocolError
 from ingest.rtmp.events import Event, Media, MetaData, PublishRequested, PublishStopped, Refused
-from ingest.unauthenticated import UnauthenticatedConnections
+from ingest.strangers import Strangers
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 MAX_UNSENT_BYTES = 64 * 1024
@@ -30,7 +31,7 @@ class Shared:
 
     admission: Admission
     limits: IngestLimits
-    unauthenticated: UnauthenticatedConnections
+    strangers: Strangers
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(RECEIVE_BUFFER_BYTES)))
     connections: set[RtmpProtocol] = field(default_factory=set)
     decisions: set[asyncio.Task[None]] = field(default_factory=set)
@@ -39,10 +40,10 @@ class Shared:
 class RtmpProtocol(asyncio.BufferedProtocol):
     """The connection of one encoder, from accept to close. Also the `EncoderConnection` that its stream may cut.
 
-    `name` is `rtmp`, or `rtmps` behind TLS.
+    `name` is `rtmp`, or `rtmps` behind TLS. `counted`: it has entered among the strangers already.
     """
 
-    def __init__(self, shared: Shared, name: str = "rtmp") -> None:
+    def __init__(self, shared: Shared, name: str = "rtmp", *, counted: bool = False) -> None:
         self._name = name
         self._shared = shared
         self._limits = shared.limits
@@ -52,7 +53,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._ip = ""
         self._remote_address = ""
-        self._counted = False
+        self._counted = counted
         self._in_handshake = True
         self._sink: MediaSink | None = None
         self._end_reason: str | None = None
@@ -67,13 +68,14 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         self._transport = transport = cast(asyncio.Transport, transport)
         self._shared.connections.add(self)
         peer = transport.get_extra_info("peername") or ("unknown", 0)
-        self._ip = str(peer[0])
+        self._ip = plain_ip(str(peer[0]))
         self._remote_address = f"[{self._ip}]:{peer[1]}" if ":" in self._ip else f"{self._ip}:{peer[1]}"
-        too_many = self._shared.unauthenticated.enter(self._ip)
-        if too_many is not None:
-            self._fail("too_many_connections", detail=too_many)
-            return
-        self._counted = True
+        if not self._counted:
+            too_many = self._shared.strangers.enter(self._ip)
+            if too_many is not None:
+                self._fail(too_many)
+                return
+            self._counted = True
         transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         self._timer = self._loop.call_later(self._limits.handshake_s, self._on_handshake_deadline)
 
@@ -90,7 +92,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._counted:
-            self._shared.unauthenticated.leave(self._ip)
+            self._shared.strangers.leave(self._ip)
             self._counted = False
         self._shared.connections.discard(self)
         if not self.closed.done():
@@ -183,7 +185,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
     def _accept(self, sink: MediaSink, encoder: str) -> None:
         self._sink = sink
         if self._counted:
-            self._shared.unauthenticated.leave(self._ip)
+            self._shared.strangers.leave(self._ip)
             self._counted = False
         self._accepted_at_s = self._media_at_s = self._loop.time()
         log.info(
@@ -238,9 +240,9 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         )
         self.close("internal_error")
 
-    def _fail(self, reason: str, *, detail: str) -> None:
+    def _fail(self, reason: str, **fields: object) -> None:
         if self._end_reason is None:
-            self._end(reason, detail=detail)
+            self._end(reason, **fields)
         self._abort()
 
     def _end(self, reason: str, **fields: object) -> None:
@@ -250,7 +252,9 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         if sink is None:
             # A load balancer's probe connects and leaves without a byte: nothing to warn about.
             probe = reason == "peer_closed" and not self._core.received_bytes
-            write = log.debug if probe else log.warning
+            strangers = self._shared.strangers
+            strangers.failed(self._ip, reason)
+            write = log.warning if not probe and strangers.may_log(self._ip) else log.debug
             write("rtmp_connection_refused", reason=reason, remote_address=self._remote_address, **fields)
             return
         log.info(

@@ -24,6 +24,7 @@ CUTS: dict[str, tuple[str, str]] = {
     "taken_over": (BAD_NAME, "another encoder has taken over this stream"),
     "no_usable_media": (FAILED, "no video that can be decoded arrived"),
     "overflow": (FAILED, "the server cannot keep up with this stream"),
+    "bitrate_too_high": (BAD_NAME, "the stream has more than three times the bitrate that its quality can use"),
     "no_media": (FAILED, "no audio or video arrived"),
     "publish_timeout": (FAILED, "no publish in time"),
     "admission_timeout": (FAILED, "the server could not decide in time; try again"),

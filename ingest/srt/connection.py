@@ -13,6 +13,7 @@ from ingest.admission import Admission, MediaSink, PublishRefused, PublishReques
 from ingest.srt.receiver import Accepted
 from ingest.srt.stats import SrtStats
 from ingest.srt.stream_id import StreamIdError, parse_stream_id
+from ingest.strangers import Strangers
 
 log = structlog.get_logger()
 
@@ -24,6 +25,7 @@ class Callers(Protocol):
 
     limits: IngestLimits
     admission: Admission
+    strangers: Strangers
 
     def read(self, u: int) -> None:
         """Begin to read this caller."""
@@ -38,6 +40,7 @@ class SrtConnection:
     def __init__(self, server: Callers, caller: Accepted) -> None:
         self.u = caller.u
         self.remote_address = caller.remote_address
+        self._ip = caller.ip
         self.stats: SrtStats | None = None
         """The latest statistics, a second old at most while media flow."""
         self._server = server
@@ -131,7 +134,10 @@ class SrtConnection:
         self._server.forget(self)
         sink, stats = self._sink, self.stats
         if sink is None:
-            log.warning("srt_connection_refused", reason=reason, remote_address=self.remote_address, **fields)
+            strangers = self._server.strangers
+            strangers.failed(self._ip, reason)
+            if strangers.may_log(self._ip):
+                log.warning("srt_connection_refused", reason=reason, remote_address=self.remote_address, **fields)
             return
         log.info(
             "srt_publisher_left",

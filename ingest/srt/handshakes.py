@@ -5,14 +5,14 @@ Runs in a thread of libsrt's that also receives for every connection: nothing he
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from config.limits import IngestLimits
+from ingest.addresses import AddressRate
 from ingest.srt.abi import Reject
 from ingest.srt.directory import KeyDirectory, Verdict
 from ingest.srt.stream_id import Fault, StreamIdError, parse_stream_id
+from ingest.strangers import TOO_MANY_FAILURES, Strangers
 from streams.ids import key_hash
 
 _FAULT_CODES = {
@@ -24,7 +24,7 @@ _FAULT_CODES = {
     Fault.NOT_STREAM: Reject.UNSUPPORTED_MEDIA,
 }
 _VERDICT_CODES = {Verdict.WRONG_KEY: Reject.UNAUTHORIZED, Verdict.ALREADY_PUBLISHING: Reject.CONFLICT}
-_MAX_ADDRESSES = 4096
+TOO_MANY_HANDSHAKES = "too_many_handshakes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +35,28 @@ class Rejection:
     reason: str
 
 
-class HandshakeRate:
-    """Handshakes by IP address: as many as the limit at once, then as many per second."""
-
-    def __init__(self, per_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._per_s = per_s
-        self._now_s = now_s
-        self._left: dict[str, tuple[float, float]] = {}  # by address: handshakes left, and when that was
-
-    def take(self, ip: str) -> bool:
-        """Count one handshake; False when it is one too many."""
-        now_s = self._now_s()
-        left, at_s = self._left.pop(ip, (self._per_s, now_s))
-        left = min(self._per_s, left + (now_s - at_s) * self._per_s)
-        allowed = left >= 1
-        self._left[ip] = (left - 1 if allowed else left, now_s)
-        if len(self._left) > _MAX_ADDRESSES:  # the one that has been quiet for longest comes first
-            del self._left[next(iter(self._left))]
-        return allowed
-
-
 class Doorkeeper:
     """Decides about each handshake."""
 
-    def __init__(self, directory: KeyDirectory, limits: IngestLimits) -> None:
+    def __init__(self, directory: KeyDirectory, limits: IngestLimits, strangers: Strangers | None = None) -> None:
         self._directory = directory
         self._limits = limits
-        self._rate = HandshakeRate(limits.srt_handshakes_per_ip_per_s)
+        self.strangers = strangers or Strangers(limits)
+        per_s = limits.srt_handshakes_per_ip_per_s
+        self._rate = AddressRate(per_s, per_s)
 
     def rejection(self, ip: str, raw_stream_id: bytes) -> Rejection | None:
         """Why this caller is refused; None lets it in."""
         if not self._rate.take(ip):
-            return Rejection(Reject.OVERLOAD, "too_many_handshakes")
+            return Rejection(Reject.OVERLOAD, TOO_MANY_HANDSHAKES)
+        if self.strangers.is_slowed(ip):
+            return Rejection(Reject.OVERLOAD, TOO_MANY_FAILURES)
+        rejection = self._rejection(raw_stream_id)
+        if rejection is not None:
+            self.strangers.failed(ip, rejection.reason)
+        return rejection
+
+    def _rejection(self, raw_stream_id: bytes) -> Rejection | None:
         try:
             stream_id = parse_stream_id(raw_stream_id, self._limits.srt_stream_id_bytes)
         except StreamIdError as error:

@@ -66,14 +66,13 @@ class Listener:
         if rejection is None:
             return 0
         self._library.srt_setrejectreason(u, int(rejection.code))
-        self._loop.call_soon_threadsafe(_log_rejection, ip, rejection)
+        if self._doorkeeper.strangers.may_log(ip):
+            self._loop.call_soon_threadsafe(_log_rejection, ip, rejection)
         return -1
 
 
 def _log_rejection(ip: str, rejection: Rejection) -> None:
-    # A flood must not become a flood of log lines.
-    write = log.debug if rejection.reason == "too_many_handshakes" else log.warning
-    write("srt_handshake_rejected", reason=rejection.reason, code=int(rejection.code), remote_ip=ip)
+    log.warning("srt_handshake_rejected", reason=rejection.reason, code=int(rejection.code), remote_ip=ip)
 
 
 def _on_hook_error(kind: type[BaseException], error: BaseException, traceback: TracebackType) -> None:

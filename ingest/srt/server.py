@@ -12,7 +12,7 @@ from ingest.srt.handshakes import Doorkeeper
 from ingest.srt.libsrt import library
 from ingest.srt.listener import Listener
 from ingest.srt.receiver import Accepted, Batch, Receiver
-from ingest.unauthenticated import UnauthenticatedConnections
+from ingest.strangers import Strangers
 
 _MEDIA_CHECK_S = 1.0
 _CLOSE_S = 1.5
@@ -21,11 +21,17 @@ _CLOSE_S = 1.5
 class SrtServer:
     """Listens for publishers. `directory` decides in the handshake, `admission` after it; sinks get MPEG-TS."""
 
-    def __init__(self, admission: Admission, directory: KeyDirectory, limits: IngestLimits = LIMITS) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        directory: KeyDirectory,
+        limits: IngestLimits = LIMITS,
+        strangers: Strangers | None = None,
+    ) -> None:
         self.admission = admission
         self.limits = limits
-        self._doorkeeper = Doorkeeper(directory, limits)
-        self._unauthenticated = UnauthenticatedConnections(limits)
+        self.strangers = strangers or Strangers(limits)
+        self._doorkeeper = Doorkeeper(directory, limits, self.strangers)
         self._connections: dict[int, SrtConnection] = {}
         self._decisions: set[asyncio.Task[None]] = set()
         self._receiver: Receiver | None = None
@@ -95,13 +101,14 @@ class SrtServer:
         if self._receiver is None:
             return
         connection = self._connections[caller.u] = SrtConnection(self, caller)
-        if self._unauthenticated.enter(caller.ip) is not None:
-            connection.close("too_many_connections")
+        too_many = self.strangers.enter(caller.ip)
+        if too_many is not None:
+            connection.close(too_many)
             return
         decision = asyncio.get_running_loop().create_task(connection.decide(caller))
         self._decisions.add(decision)
         decision.add_done_callback(self._decisions.discard)
-        decision.add_done_callback(lambda _: self._unauthenticated.leave(caller.ip))
+        decision.add_done_callback(lambda _: self.strangers.leave(caller.ip))
 
     def _check_media(self) -> None:
         for connection in self.connections:

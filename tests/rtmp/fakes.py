@@ -136,9 +136,9 @@ class Encoder:
 
 
 @asynccontextmanager
-async def encoder(port: int) -> AsyncIterator[Encoder]:
+async def encoder(port: int, host: str = "127.0.0.1") -> AsyncIterator[Encoder]:
     """An open connection to the server."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         yield Encoder(reader, writer)
     finally:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from structlog.testing import capture_logs
 
 from ingest.admission import PublishRefused, Refusal
 from ingest.rtmp import flv
-from ingest.unauthenticated import UnauthenticatedConnections
-from tests.rtmp.fakes import KEY, QUICK, Encoder, encoder, listening
+from tests.rtmp.fakes import KEY, Encoder, encoder, listening
 from tests.rtmp.wire import CONNECT, CREATE_STREAM, HELLO, command, media, publish
 
 OPENING = HELLO + CONNECT + CREATE_STREAM + publish(KEY)
@@ -218,41 +216,6 @@ async def test_an_encoder_that_leaves_during_the_decision() -> None:
         server.admission.gate.set()
         sink = await server.admission.sink()
         assert await asyncio.wait_for(sink.closed, 10) in ("peer_closed", "connection_broken")
-
-
-async def test_too_many_connections_from_one_address() -> None:
-    async with (
-        listening(unauthenticated_connections_per_ip=2) as server,
-        encoder(server.port) as first,
-        encoder(server.port) as second,
-    ):
-        await first.send(HELLO + CONNECT)
-        await first.wait_for_code("NetConnection.Connect.Success")
-        await second.send(HELLO + CONNECT)
-        await second.wait_for_code("NetConnection.Connect.Success")
-        with capture_logs() as logs:
-            async with encoder(server.port) as third:
-                await third.wait_for_end()
-        assert only(logs, "rtmp_connection_refused")["reason"] == "too_many_connections"
-        # A key makes room: who publishes is a stranger no more.
-        await first.send(CREATE_STREAM + publish(KEY))
-        await first.wait_for_code("NetStream.Publish.Start")
-        async with encoder(server.port) as fourth:
-            await fourth.send(HELLO + CONNECT)
-            await fourth.wait_for_code("NetConnection.Connect.Success")
-
-
-def test_unauthenticated_connections_are_counted_in_all_and_by_address() -> None:
-    counted = UnauthenticatedConnections(
-        replace(QUICK, unauthenticated_connections=3, unauthenticated_connections_per_ip=2)
-    )
-    assert counted.enter("a") is None
-    assert counted.enter("a") is None
-    assert "2 connections without a key from one address, the limit is 2" in str(counted.enter("a"))
-    assert counted.enter("b") is None
-    assert "3 connections without a key, the limit is 3" in str(counted.enter("c"))
-    counted.leave("a")
-    assert counted.enter("c") is None
 
 
 async def test_the_stream_cuts_the_connection() -> None:

@@ -5,7 +5,7 @@ import pytest
 from config.limits import IngestLimits
 from ingest.srt.abi import Reject
 from ingest.srt.directory import KeyDirectory, Verdict
-from ingest.srt.handshakes import Doorkeeper, HandshakeRate
+from ingest.srt.handshakes import Doorkeeper
 from streams.ids import key_hash
 
 KEY = "sk_right"
@@ -102,12 +102,10 @@ def test_handshakes_from_one_address_are_limited_and_others_are_not() -> None:
     assert doorkeeper.rejection("192.0.2.2", KEY.encode()) is None
 
 
-def test_the_limit_is_per_second_and_memory_is_bounded() -> None:
-    now_s = 0.0
-    rate = HandshakeRate(2, lambda: now_s)
-    assert [rate.take("a") for _ in range(3)] == [True, True, False]
-    now_s = 0.5
-    assert [rate.take("a") for _ in range(2)] == [True, False]
-    for number in range(10_000):
-        rate.take(str(number))
-    assert len(rate._left) <= 4096
+def test_an_address_that_guesses_keys_is_slowed_and_others_are_not() -> None:
+    doorkeeper = Doorkeeper(Node().directory, IngestLimits(failures_per_ip=3, failures_per_ip_per_s=0.0))
+    answers = [doorkeeper.rejection("192.0.2.1", b"sk_guess%d" % number) for number in range(4)]
+    assert [answer.reason for answer in answers if answer] == ["wrong_key"] * 3 + ["too_many_failures"]
+    slowed = doorkeeper.rejection("192.0.2.1", KEY.encode())
+    assert slowed is not None and slowed.code is Reject.OVERLOAD
+    assert doorkeeper.rejection("192.0.2.2", KEY.encode()) is None
