@@ -10,7 +10,7 @@ from aiohttp import web
 from control.docs import fixed_page
 
 _DIRECTORY: Final = Path(__file__).parent / "console"
-_KINDS: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+_KINDS: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 # The player may be framed: it is the same host unless origin is a node of its own, and then the console links to it.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

@@ -24,49 +24,26 @@ export function announce(text) {
   document.getElementById('news').textContent = text;
 }
 
-export function formatTime(iso) {
-  return iso ? new Date(iso).toLocaleString() : '–';
+// New rows for a list; what has the focus keeps it, found again by its `data-key`.
+export function replaceRows(list, rows) {
+  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  list.replaceChildren(...rows);
+  if (key) list.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
 }
 
-// A modal dialog with a form. `submit` gets the form's data; what it throws is shown, and the dialog stays.
-export function openDialog(title, fields, action, submit, { danger = false } = {}) {
-  const problem = h('p', { className: 'problem', role: 'alert' });
-  const go = h('button', { type: 'submit', className: danger ? 'danger' : 'primary' }, action);
-  const dialog = h('dialog', { 'aria-label': title });
-  const form = h(
-    'form',
-    {
-      method: 'dialog',
-      onsubmit: async (event) => {
-        event.preventDefault();
-        go.disabled = true;
-        problem.textContent = '';
-        try {
-          await submit(new FormData(form), dialog);
-          dialog.close();
-        } catch (error) {
-          problem.textContent = error.message;
-          const field = error.field && form.elements.namedItem(error.field);
-          if (field && field.focus) field.focus();
-        } finally {
-          go.disabled = false;
-        }
-      },
-    },
-    h('h2', {}, title),
-    fields,
-    problem,
-    h('div', { className: 'buttons' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'), go),
-  );
-  dialog.append(form);
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  return dialog;
+export function button(text, act, className = '') {
+  return h('button', { type: 'button', className, onclick: act }, text);
+}
+
+// Name and value, one below the other; what has no value is left out.
+export function facts(rows) {
+  return rows
+    .filter(([, value]) => value !== undefined && value !== null)
+    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value instanceof Node ? value : `${value}`)));
 }
 
 export function copyButton(text, what) {
-  const button = h(
+  const copy = h(
     'button',
     {
       type: 'button',
@@ -75,20 +52,21 @@ export function copyButton(text, what) {
       onclick: async () => {
         try {
           await navigator.clipboard.writeText(text);
-          button.textContent = 'Copied';
+          copy.textContent = 'Copied';
           announce(`${what} copied`);
         } catch (error) {
           // Clipboards are for secure pages: select it instead, so that the keyboard can copy.
           console.debug('no clipboard', error);
-          getSelection().selectAllChildren(button.previousSibling);
-          button.textContent = 'Selected';
+          getSelection().selectAllChildren(copy.previousSibling);
+          copy.textContent = 'Selected';
+          announce(`${what} selected`);
         }
-        setTimeout(() => (button.textContent = 'Copy'), 1500);
+        setTimeout(() => (copy.textContent = 'Copy'), 1500);
       },
     },
     'Copy',
   );
-  return button;
+  return copy;
 }
 
 export function copyRow(label, text) {

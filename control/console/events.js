@@ -47,24 +47,55 @@ export class EventFeed {
   }
 
   async read(reader) {
-    let rest = '';
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      const blocks = (rest + value).split('\n\n');
-      rest = blocks.pop();
-      for (const block of blocks) this.take(block);
+    for await (const fields of messages(reader)) {
+      if (fields.id) this.lastId = fields.id;
+      if (fields.event === 'events.lost') this.onGap();
+      else if (fields.data) this.onEvent(JSON.parse(fields.data));
     }
   }
+}
 
-  take(block) {
-    const fields = {};
-    for (const line of block.split('\n')) {
-      const colon = line.indexOf(':');
-      if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).replace(/^ /, '');
+// The fields of one message after the other.
+async function* messages(reader) {
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split('\n\n');
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const fields = {};
+      for (const line of block.split('\n')) {
+        const colon = line.indexOf(':');
+        if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).replace(/^ /, '');
+      }
+      yield fields;
     }
-    if (fields.id) this.lastId = fields.id;
-    if (fields.event === 'events.lost') this.onGap();
-    else if (fields.data) this.onEvent(JSON.parse(fields.data));
   }
+}
+
+const HISTORY_MS = 86400000;
+const QUIET_MS = 700;
+
+// What happened to a stream within a day, oldest first. The feed has no end: it is left when it has been quiet.
+export async function pastEvents(api, streamId) {
+  const leave = new AbortController();
+  const events = [];
+  let timer = setTimeout(() => leave.abort(), 5 * QUIET_MS);
+  try {
+    const headers = api.headers({ 'Last-Event-ID': `${Date.now() - HISTORY_MS}` });
+    const response = await fetch(`/v1/events?streamId=${streamId}`, { headers, signal: leave.signal });
+    if (!response.ok) return events;
+    for await (const fields of messages(response.body.pipeThrough(new TextDecoderStream()).getReader())) {
+      if (fields.data && fields.event !== 'events.lost') events.push(JSON.parse(fields.data));
+      clearTimeout(timer);
+      timer = setTimeout(() => leave.abort(), QUIET_MS);
+    }
+  } catch (error) {
+    if (!leave.signal.aborted) console.debug('past events', error);
+  } finally {
+    clearTimeout(timer);
+    leave.abort();
+  }
+  return events;
 }

@@ -1,13 +1,16 @@
 // Ingest health of a live stream, with plots of the last minutes. Asked for only while it is looked at.
 
-import { h } from './dom.js';
+import { facts, h } from './dom.js';
 import { Plot } from './plot.js';
 
 const EVERY_MS = 2000;
+const CODECS = { h264: 'H.264', hevc: 'HEVC', av1: 'AV1', vp9: 'VP9', aac: 'AAC', mp3: 'MP3', mp2: 'MP2', opus: 'Opus' };
 
-const mbps = (bps) => `${(bps / 1e6).toFixed(2)} Mbit/s`;
-const fps = (value) => `${value.toFixed(2)} fps`;
-const percent = (share) => `${(share * 100).toFixed(2)} %`;
+const mbps = (bps) => (bps < 1e6 ? `${(bps / 1e3).toFixed(0)} kbit/s` : `${(bps / 1e6).toFixed(2)} Mbit/s`);
+const fps = (value) => `${value.toFixed(value % 1 < 0.005 || value % 1 > 0.995 ? 0 : 2)} fps`;
+const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 2 : 0)} %`;
+const codec = (name) => CODECS[name] ?? name;
+const words = (...texts) => texts.filter(Boolean).join(' ');
 
 export class Health {
   constructor(api, streamId) {
@@ -20,10 +23,10 @@ export class Health {
     this.warnings = h('ul', { className: 'warnings', 'aria-label': 'Warnings' });
     this.bitrate = new Plot('Bitrate', mbps);
     this.fps = new Plot('Frame rate', fps);
-    this.loss = new Plot('SRT loss', percent);
+    this.loss = new Plot('SRT loss', percent, { least: 0.01 });
     this.note = h('p', { className: 'dim' });
     this.plots = h('div', { className: 'plots' }, this.bitrate.element, this.fps.element, this.loss.element);
-    this.element = h('div', { className: 'health', hidden: true }, h('h2', {}, 'Ingest'), this.note, this.warnings, this.plots, this.facts);
+    this.element = h('section', { className: 'card health', hidden: true }, h('h2', {}, 'Ingest'), this.note, this.warnings, this.plots, this.facts);
   }
 
   follow(stream) {
@@ -50,7 +53,7 @@ export class Health {
   }
 
   draw(health) {
-    this.note.textContent = health ? '' : 'No health data: no encoder is connected, or this node reports none.';
+    this.note.textContent = health ? '' : 'No encoder is connected at this moment.';
     this.plots.hidden = !health;
     this.warnings.replaceChildren(...(health?.warnings ?? []).map((warning) => h('li', {}, h('b', {}, warning.code), ` ${warning.message}`)));
     if (!health) return this.facts.replaceChildren();
@@ -59,17 +62,17 @@ export class Health {
     this.loss.element.hidden = !health.srt;
     if (health.srt) this.loss.add(this.lossShare(health.srt));
     const { video, audio, srt } = health;
-    const rows = [
-      ['Protocol', health.protocol],
-      ['Encoder', health.encoder],
-      ['Video', video && `${video.codec} ${video.widthPx}×${video.heightPx}`],
-      ['GOP', video?.gopS && `${video.gopS.toFixed(1)} s`],
-      ['Audio', audio && `${audio.codec} ${audio.sampleRateHz} Hz, ${audio.channels} ch`],
-      ['Timestamp jumps', health.timestampJumps],
-      ['Round trip', srt && `${srt.rttMs} ms`],
-    ];
     this.facts.replaceChildren(
-      ...rows.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, `${value}`))),
+      ...facts([
+        ['Protocol', health.protocol.toUpperCase()],
+        ['Encoder', health.encoder],
+        ['Video', video && words(codec(video.codec), video.widthPx && `${video.widthPx}×${video.heightPx}`)],
+        ['Audio', audio && words(codec(audio.codec), audio.sampleRateHz && `${audio.sampleRateHz / 1000} kHz`, audio.channels && `${audio.channels} ch`)],
+        ['GOP', video?.gopS && `${video.gopS.toFixed(1)} s`],
+        ['Round trip', srt && `${srt.rttMs.toFixed(1)} ms`],
+        ['Packets lost', srt && `${srt.packetsLost}, ${srt.packetsDropped} given up`],
+        ['Timestamp jumps', health.timestampJumps],
+      ]),
     );
     return undefined;
   }

@@ -6,7 +6,8 @@ import { h } from './dom.js';
 import { EventFeed } from './events.js';
 import { StreamList } from './stream_list.js';
 import { StreamsView } from './streams_view.js';
-import { WebhookView, WebhooksView } from './webhooks_view.js';
+import { WebhookView } from './webhook_view.js';
+import { WebhooksView } from './webhooks_view.js';
 
 const main = document.getElementById('main');
 const bar = document.getElementById('bar');
@@ -41,12 +42,12 @@ function showSignIn(message = '') {
         signIn(tried);
       },
     },
-    h('h1', {}, 'antlive'),
+    h('h1', { className: 'brand' }, h('img', { src: '/console/icon.svg', alt: '', width: 28, height: 28 }), 'antlive'),
     h('label', { for: 'key' }, 'API key'),
     input,
     h('button', { type: 'submit', className: 'primary' }, 'Sign in'),
     problem,
-    h('p', { className: 'dim' }, 'It was printed when the service was started; `antlive keys` makes more. It is kept in this tab only.'),
+    h('p', { className: 'dim' }, 'It was printed when the service was started; ', h('code', {}, 'antlive keys'), ' makes more. It is kept in this tab only.'),
   );
   main.replaceChildren(form);
   input.focus();
@@ -93,7 +94,7 @@ async function load() {
 
 async function take(event) {
   try {
-    await Promise.all([list.take(event), view instanceof DetailView ? view.changed(event) : null]);
+    await Promise.all([list.take(event), view?.changed?.(event)]);
   } catch (error) {
     console.debug('after an event', error);
   }
@@ -104,7 +105,8 @@ function route() {
   const [, kind, id] = location.hash.split('/');
   view?.close?.();
   if (kind === 'webhooks') view = id ? new WebhookView(api, id) : new WebhooksView(api);
-  else view = id ? new DetailView(api, id, list) : new StreamsView(api, list);
+  else view = id ? new DetailView(api, id) : new StreamsView(api, list);
+  document.title = 'antlive console';
   for (const each of bar.querySelectorAll('nav a')) {
     if (each.hash === `#/${kind || 'streams'}`) each.setAttribute('aria-current', 'page');
     else each.removeAttribute('aria-current');

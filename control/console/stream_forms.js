@@ -1,6 +1,7 @@
 // Dialogs about a stream: create, change, and what must be confirmed.
 
-import { copyRow, h, openDialog } from './dom.js';
+import { openDialog, tellDialog } from './dialog.js';
+import { copyRow, h } from './dom.js';
 
 const QUALITIES = [
   ['standard', 'standard: 720p, 480p, 360p'],
@@ -73,5 +74,5 @@ function showKey(title, ingest) {
     copyRow('RTMP with key', ingest.rtmpFullUrl),
     copyRow('SRT with key', ingest.srtFullUrl),
   ];
-  openDialog(title, rows, 'I have it', async () => {}).classList.add('wide');
+  tellDialog(title, rows, 'I have it');
 }

@@ -1,7 +1,8 @@
 // The list of streams.
 
-import { announce, formatTime, h } from './dom.js';
+import { announce, h, replaceRows } from './dom.js';
 import { createStream } from './stream_forms.js';
+import { time } from './times.js';
 
 const STATES = ['', 'live', 'connecting', 'idle', 'ended', 'error'];
 
@@ -50,28 +51,37 @@ export class StreamsView {
   }
 
   draw(event) {
-    const focused = document.activeElement?.dataset?.streamId;
     const streams = this.list.newestFirst;
     this.count.textContent = `${this.list.total}`;
+    this.count.title = this.list.state ? `${this.list.state} streams` : 'streams in all';
     this.more.hidden = !this.list.nextCursor;
-    const empty = h('li', { className: 'empty' }, 'No streams here. Make one, enter its URL and key in your encoder, and watch it appear.');
-    this.rows.replaceChildren(...(streams.length ? streams.map((stream) => this.row(stream)) : [empty]));
-    if (focused) this.rows.querySelector(`[data-stream-id="${CSS.escape(focused)}"]`)?.focus();
+    const hint = this.list.state ? `No stream is ${this.list.state}.` : 'No streams yet. Make one, enter its URL and key in your encoder, and watch it go live here.';
+    const empty = h('li', { className: 'empty' }, hint);
+    replaceRows(this.rows, streams.length ? streams.map((stream) => this.row(stream)) : [empty]);
     const changed = event && this.list.streams.get(event.streamId);
     if (changed) announce(`${changed.name} is ${changed.state}`);
   }
 
+  // What says "for 5 min" must go on saying the truth.
+  open() {
+    this.clock = setInterval(() => this.draw(null), 20000);
+  }
+
+  close() {
+    clearInterval(this.clock);
+  }
+
   row(stream) {
-    const when = stream.state === 'live' ? `since ${formatTime(stream.startedAt)}` : stream.endedAt ? `ended ${formatTime(stream.endedAt)}` : '';
+    const when = stream.state === 'live' ? time(stream.startedAt, (ago) => `for ${ago}`) : time(stream.endedAt, (ago) => `ended ${ago} ago`);
     return h(
       'li',
       {},
       h(
         'a',
-        { href: `#/streams/${stream.streamId}`, 'data-stream-id': stream.streamId },
+        { href: `#/streams/${stream.streamId}`, 'data-key': stream.streamId },
         stateBadge(stream.state),
-        h('span', { className: 'name' }, stream.name),
-        h('span', { className: 'dim' }, stream.quality),
+        h('span', { className: 'name', title: stream.name }, stream.name),
+        h('span', { className: 'dim what' }, stream.quality),
         h('span', { className: 'dim when' }, when),
       ),
     );

@@ -1,17 +1,40 @@
-// Webhooks: list, create, test, delete; the deliveries of one, dead ones too.
+// Webhooks: list, create.
 
-import { copyRow, formatTime, h, openDialog } from './dom.js';
+import { openDialog, tellDialog } from './dialog.js';
+import { button, copyRow, h, replaceRows } from './dom.js';
+
+const RELOAD_MS = 1000;
+
+// Calls `load` soon after an event, however many come: once a second.
+export class Reloader {
+  constructor(load) {
+    this.load = load;
+    this.timer = 0;
+  }
+
+  soon() {
+    this.timer ||= setTimeout(() => {
+      this.timer = 0;
+      this.load();
+    }, RELOAD_MS);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+  }
+}
 
 export class WebhooksView {
   constructor(api) {
     this.api = api;
+    this.reloader = new Reloader(() => this.open());
     this.rows = h('ul', { className: 'rows', 'aria-label': 'Webhooks' });
     this.problem = h('p', { className: 'problem', role: 'alert' });
-    const create = h('button', { type: 'button', className: 'primary', onclick: () => this.create() }, 'New webhook');
     this.element = h(
       'section',
       {},
-      h('div', { className: 'head' }, h('h1', {}, 'Webhooks'), h('div', { className: 'tools' }, create)),
+      h('div', { className: 'head' }, h('h1', {}, 'Webhooks'), h('div', { className: 'tools' }, button('New webhook', () => this.create(), 'primary'))),
       this.problem,
       this.rows,
     );
@@ -20,25 +43,34 @@ export class WebhooksView {
   async open() {
     try {
       const { webhooks } = await this.api.get('/webhooks');
-      const empty = h('li', { className: 'empty' }, 'No webhooks. Events are posted to each, signed, in order per stream, for a day if need be.');
-      this.rows.replaceChildren(...(webhooks.length ? webhooks.map((webhook) => this.row(webhook)) : [empty]));
+      const empty = h('li', { className: 'empty' }, 'No webhooks yet. Events are posted to each, signed, in order per stream, for a day if need be.');
+      replaceRows(this.rows, webhooks.length ? webhooks.map((webhook) => this.row(webhook)) : [empty]);
+      this.problem.textContent = '';
     } catch (error) {
       this.problem.textContent = error.message;
     }
   }
 
+  changed() {
+    this.reloader.soon();
+  }
+
+  close() {
+    this.reloader.stop();
+  }
+
   row(webhook) {
     const { pending, delivered, dead } = webhook.deliveries;
-    const state = webhook.enabled ? 'enabled' : 'disabled';
+    const state = webhook.enabled ? 'enabled' : webhook.disabledReason === 'gone' ? 'gone' : 'paused';
     return h(
       'li',
       {},
       h(
         'a',
-        { href: `#/webhooks/${webhook.webhookId}` },
+        { href: `#/webhooks/${webhook.webhookId}`, className: 'webhook', 'data-key': webhook.webhookId },
         h('span', { className: `state state-${webhook.enabled ? 'live' : 'idle'}` }, state),
-        h('span', { className: 'name' }, webhook.url),
-        h('span', { className: 'dim' }, `${pending} waiting, ${delivered} delivered, ${dead} dead`),
+        h('span', { className: 'name', title: webhook.url }, webhook.url, webhook.description && h('span', { className: 'dim note' }, webhook.description)),
+        h('span', { className: 'dim counts' }, `${pending} waiting · ${delivered} delivered · `, h('span', { className: dead ? 'bad' : '' }, `${dead} dead`)),
       ),
     );
   }
@@ -54,97 +86,7 @@ export class WebhooksView {
       const made = await this.api.post('/webhooks', { url: data.get('url'), description: data.get('description') });
       await this.open();
       const rows = [h('p', {}, 'Deliveries are signed with this secret. Copy it now: it is shown only this once.'), copyRow('Secret', made.secret)];
-      openDialog('The webhook is ready', rows, 'I have it', async () => {}).classList.add('wide');
+      tellDialog('The webhook is ready', rows, 'I have it');
     });
-  }
-}
-
-export class WebhookView {
-  constructor(api, webhookId) {
-    this.api = api;
-    this.path = `/webhooks/${webhookId}`;
-    this.state = '';
-    this.problem = h('p', { className: 'problem', role: 'alert' });
-    this.title = h('h1', { className: 'url' });
-    this.rows = h('ul', { className: 'rows', 'aria-label': 'Deliveries' });
-    this.toggle = h('button', { type: 'button', onclick: () => this.act(() => this.api.patch(this.path, { enabled: !this.webhook.enabled })) });
-    const button = (text, act, className = '') => h('button', { type: 'button', className, onclick: act }, text);
-    const filter = h(
-      'select',
-      {
-        'aria-label': 'Deliveries shown',
-        onchange: () => {
-          this.state = filter.value;
-          this.open();
-        },
-      },
-      ['', 'pending', 'delivered', 'dead'].map((state) => h('option', { value: state }, state || 'all deliveries')),
-    );
-    this.element = h(
-      'section',
-      {},
-      h('a', { href: '#/webhooks', className: 'back' }, '← All webhooks'),
-      h(
-        'div',
-        { className: 'head' },
-        this.title,
-        h(
-          'div',
-          { className: 'tools' },
-          button('Send a test', () => this.act(() => this.api.post(`${this.path}/test`))),
-          this.toggle,
-          button('Delete', () => this.remove(), 'danger'),
-        ),
-      ),
-      this.problem,
-      h('div', { className: 'head' }, h('h2', {}, 'Deliveries'), h('div', { className: 'tools' }, filter, button('Reload', () => this.open()))),
-      this.rows,
-    );
-  }
-
-  async open() {
-    try {
-      this.webhook = await this.api.get(this.path);
-      const { deliveries } = await this.api.get(`${this.path}/deliveries?limit=50${this.state ? `&state=${this.state}` : ''}`);
-      this.title.textContent = this.webhook.url;
-      this.toggle.textContent = this.webhook.enabled ? 'Pause' : 'Resume';
-      const empty = h('li', { className: 'empty' }, 'Nothing was delivered yet.');
-      this.rows.replaceChildren(...(deliveries.length ? deliveries.map((delivery) => this.row(delivery)) : [empty]));
-    } catch (error) {
-      this.problem.textContent = error.message;
-    }
-  }
-
-  async act(work) {
-    this.problem.textContent = '';
-    try {
-      await work();
-      await this.open();
-    } catch (error) {
-      this.problem.textContent = error.message;
-    }
-  }
-
-  row(delivery) {
-    const again = () => this.act(() => this.api.post(`${this.path}/deliveries/${delivery.deliveryId}/redeliver`));
-    const what = delivery.error ?? (delivery.statusCode ? `${delivery.statusCode}` : '');
-    return h(
-      'li',
-      { className: 'delivery' },
-      h('span', { className: `state state-${{ pending: 'connecting', delivered: 'live', dead: 'error' }[delivery.state]}` }, delivery.state),
-      h('span', { className: 'name' }, delivery.type),
-      h('span', { className: 'dim' }, `${delivery.attempts} attempts ${what}`),
-      h('span', { className: 'dim when' }, formatTime(delivery.lastAttemptAt ?? delivery.createdAt)),
-      h('button', { type: 'button', disabled: delivery.state === 'pending', onclick: again }, 'Deliver again'),
-    );
-  }
-
-  remove() {
-    const text = 'What waits for it is not sent any more.';
-    const act = async () => {
-      await this.api.delete(this.path);
-      location.hash = '#/webhooks';
-    };
-    openDialog('Delete this webhook?', h('p', {}, text), 'Delete', act, { danger: true });
   }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -129,5 +130,7 @@ def _complaint(error: Exception) -> str:
     if isinstance(error, ClientSSLError):
         return f"TLS failed ({type(error).__name__})"
     if isinstance(error, ClientConnectorError):
-        return f"can't connect: {error.os_error.strerror or type(error.os_error).__name__}"[:200]
+        # The event loop puts words of its own in front of the system's.
+        number = error.os_error.errno
+        return f"can't connect: {os.strerror(number) if number else type(error.os_error).__name__}"
     return f"the connection failed ({type(error).__name__})"

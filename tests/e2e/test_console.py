@@ -70,6 +70,9 @@ async def test_a_stream_from_its_creation_to_its_end_without_a_reload(tmp_path: 
             await row.click()
             player = page.frame_locator("iframe").locator("#stage[data-state=playing]")
             await expect(player).to_be_visible(timeout=15_000)
+            happened = page.get_by_role("list", name="What happened").get_by_role("listitem")
+            await expect(happened.filter(has_text="renditions ready")).to_contain_text("live")
+            await expect(page.locator(".plot", has_text="Bitrate").locator("strong")).to_contain_text("bit/s")
             for name in ("New key", "Change", "Delete"):
                 await expect(page.get_by_role("button", name=name)).to_be_disabled()
             await page.get_by_role("button", name="End session").click()
@@ -105,6 +108,25 @@ async def test_what_others_do_shows_by_itself_and_names_are_only_text(tmp_path: 
         await expect(names.get_by_text("after the restart")).to_be_visible()
 
 
+async def test_the_focus_stays_where_it_is_while_things_happen(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as node, signed_in(node) as page:
+        stream = await node.create(name="one")
+        await page.get_by_role("link", name="one").focus()
+        await node.create(name="two")
+        await expect(page.get_by_role("link", name="two")).to_be_visible()
+        await expect(page.get_by_role("link", name="one")).to_be_focused()
+        await page.keyboard.press("Enter")
+        copy = page.get_by_role("button", name="Copy HLS")
+        await copy.focus()
+        async with node.http.patch(
+            f"{node.api_url}/{stream['streamId']}", json={"name": "renamed"}, headers=node.auth
+        ) as response:
+            assert response.status == 200
+        await expect(page.get_by_role("heading", name="renamed")).to_be_visible()
+        await expect(copy).to_be_focused()
+        assert await page.title() == "renamed – antlive"
+
+
 async def test_by_keyboard_on_a_phone(tmp_path: Path) -> None:
     async with running_node(tmp_path, **OPEN) as node, signed_in(node) as page:
         await page.set_viewport_size({"width": 360, "height": 740})
@@ -125,7 +147,11 @@ async def test_by_keyboard_on_a_phone(tmp_path: Path) -> None:
         await link.focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Send a test").press("Enter")
-        await expect(page.get_by_role("list", name="Deliveries")).to_contain_text("webhook.test")
+        deliveries = page.get_by_role("list", name="Deliveries")
+        await expect(deliveries).to_contain_text("webhook.test")
+        await node.create(name="one more")
+        await expect(deliveries).to_contain_text("stream.created")
+        await expect(deliveries).to_contain_text("can't connect: Connection refused")
 
 
 async def test_the_pages_run_nothing_from_elsewhere(tmp_path: Path) -> None:
