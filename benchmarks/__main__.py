@@ -14,7 +14,7 @@ import structlog
 
 from benchmarks.report import Figure, print_figures
 
-NAMES = ("ladder", "latency", "first_picture", "player", "memory", "control_api", "control_events")
+NAMES = ("ladder", "latency", "progressive", "first_picture", "player", "memory", "control_api", "control_events")
 
 
 async def _run(names: list[str], quick: bool) -> list[Figure]:

@@ -30,6 +30,8 @@ class SessionSpec:
     segment_s: float
     part_s: float
     window_s: float
+    chunk_s: float = 0.0
+    """Media in a chunk of a part that is delivered while it is made; 0: parts are delivered whole."""
     slate_image: str = ""
     """Path of the picture that is shown while the encoder is away; empty: its last picture, dimmed."""
 

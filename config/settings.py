@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     reconnect_window_s: int = Field(60, ge=0, le=3600, description="seconds a session is held for its encoder's return")
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")
+    chunk_s: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="seconds of media in a chunk of a part that is delivered while it is encoded; 0: parts come whole",
+    )
     window_s: float = Field(60.0, ge=12.0, le=86400.0, description="seconds of media that a live playlist lists")
     slate_image: Path | None = Field(
         None, description="picture shown while an encoder is away; default: its last picture, dimmed"

@@ -219,6 +219,7 @@ class Broadcasts:
             segment_s=self._settings.segment_s,
             part_s=self._settings.part_s,
             window_s=self._settings.window_s,
+            chunk_s=self._settings.chunk_s,
             slate_image=str(self._settings.slate_image or ""),
         )
 

@@ -32,6 +32,9 @@ class CutPolicy(Protocol):
     def before(self, sample: Sample) -> Cut:
         """What the samples so far form once this one is to come."""
 
+    def after(self, sample: Sample) -> Cut:
+        """What ends with the sample that `before` saw last, where that is known before the next one comes."""
+
     @property
     def media_sequence(self) -> int:
         """The media sequence number of the segment to which the sample belongs that `before` saw last."""
@@ -55,16 +58,21 @@ class PlannedCuts:
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
-        previous, self._slot = self._slot, self._slot_of(sample)
+        previous, self._slot = self._slot, self._slot_of(sample.dts)
         return _between(previous or self._slot, self._slot)
+
+    def after(self, sample: Sample) -> Cut:
+        """See `CutPolicy.after`. Nothing needs to wait for the next sample: the plan says where it belongs."""
+        slot = self._slot_of(sample.dts)
+        return _between(slot, self._slot_of(sample.dts + sample.duration))
 
     @property
     def media_sequence(self) -> int:
         """See `CutPolicy.media_sequence`. Goes by time: lost samples do not shift what follows."""
         return self._slot[0] if self._slot else 0
 
-    def _slot_of(self, sample: Sample) -> Slot:
-        position = max(Fraction(0), sample.dts - self._origin)
+    def _slot_of(self, dts: int) -> Slot:
+        position = max(Fraction(0), dts - self._origin)
         number = int(position // self._segment)
         return number, bisect_right(self._starts, position - number * self._segment) - 1
 
@@ -111,6 +119,10 @@ class SourceCuts:
             self.made.append((sample.dts, self._slot))
         return _between(previous, self._slot)
 
+    def after(self, sample: Sample) -> Cut:
+        """See `CutPolicy.after`. Where a source cuts is known when it has cut."""
+        return Cut.NONE
+
     @property
     def media_sequence(self) -> int:
         """See `CutPolicy.media_sequence`."""
@@ -138,6 +150,10 @@ class FollowedCuts:
         while made and sample.dts * self._leader.timescale_hz >= made[0][0] * self._timescale_hz:
             _dts, self._slot = made.popleft()
         return _between(previous, self._slot)
+
+    def after(self, sample: Sample) -> Cut:
+        """See `CutPolicy.after`. The leader may not have cut yet."""
+        return Cut.NONE
 
     @property
     def media_sequence(self) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
+
+from packager.growing_parts import GrowingPart
 
 MAX_IN_MEMORY_BYTES = 4 << 20
 _NEEDS_FILE_RESPONSE = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
@@ -19,12 +21,37 @@ def media_file(request: web.Request, path: Path, headers: Mapping[str, str]) -> 
     """
     try:
         size_bytes = path.stat().st_size
-        if (
-            request.method != hdrs.METH_GET
-            or size_bytes > MAX_IN_MEMORY_BYTES
-            or any(name in request.headers for name in _NEEDS_FILE_RESPONSE)
-        ):
+        if size_bytes > MAX_IN_MEMORY_BYTES or not wants_whole_file(request):
             return web.FileResponse(path, headers=headers)
         return web.Response(body=path.read_bytes(), headers={**headers, hdrs.ACCEPT_RANGES: "bytes"})
     except FileNotFoundError:
         return None
+
+
+def wants_whole_file(request: web.Request) -> bool:
+    """Whether all that is asked for is the file: no range, no condition, not its headers alone."""
+    return request.method == hdrs.METH_GET and not any(name in request.headers for name in _NEEDS_FILE_RESPONSE)
+
+
+async def stream_part(request: web.Request, part: GrowingPart, headers: Mapping[str, str]) -> web.StreamResponse | None:
+    """Deliver a part as it grows, in chunked encoding; None when there is nothing to stream (any more).
+
+    A part that is given up half-way closes the connection, so that no cache takes it for whole.
+    """
+    chunks = await part.next_chunks(0)
+    if not chunks or part.is_over or request.version < HttpVersion11:
+        return None
+    answer = web.StreamResponse(headers=headers)
+    answer.enable_chunked_encoding()
+    await answer.prepare(request)
+    sent = 0
+    while chunks:
+        for chunk in chunks:
+            await answer.write(chunk)
+        sent += len(chunks)
+        chunks = await part.next_chunks(sent)
+    if part.is_whole:
+        await answer.write_eof()
+    elif request.transport is not None:
+        request.transport.abort()
+    return answer

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,9 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
+from packager.growing_parts import GrowingParts
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
-from packager.media_files import media_file
+from packager.media_files import media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
 from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
@@ -41,6 +42,7 @@ _GZIP = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
 _PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
 SESSIONS: Final = web.AppKey("live_sessions", LiveSessions)
+GROWING: Final = web.AppKey("growing_parts", GrowingParts)
 _HOLD: Final = web.AppKey("hold_target_durations", float)
 
 
@@ -51,6 +53,7 @@ def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations
     with 503. Run the app with `handler_cancellation`: only then a viewer who leaves frees its wait at once.
     """
     app[SESSIONS] = LiveSessions(media_dir)
+    app[GROWING] = GrowingParts()
     app[_HOLD] = hold_target_durations
     app.on_startup.append(_start)
     app.on_shutdown.append(_close)
@@ -67,11 +70,13 @@ def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations
 
 async def _start(app: web.Application) -> None:
     app[SESSIONS].start()
+    app[GROWING].start()
 
 
 async def _close(app: web.Application) -> None:
     """At shutdown, not at clean-up: requests that are held would delay it."""
     app[SESSIONS].close()
+    app[GROWING].close()
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -135,26 +140,42 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
     headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.CONTENT_TYPE: kind}
     path = session.directory / name / file
     answer = media_file(request, path, headers)
-    if answer is None:
-        await _wait_for_hinted_part(session, name, file, request.app[_HOLD])
-        answer = media_file(request, path, headers)
+    if answer is None and (directives := _hinted_part(session.presentation, name, file)) is not None:
+        answer = await _hinted(request, session, path, directives, headers)
     return answer if answer is not None else _error(404, "no such file, or not any more")
 
 
-async def _wait_for_hinted_part(session: LiveSession, name: str, file: str, hold_target_durations: float) -> None:
-    """Hold a request for the part that the playlist hints at until it is there, or can't come any more (6.2.6)."""
+def _hinted_part(known: Presentation, name: str, file: str) -> Directives | None:
+    """What to wait for when this file is the part that the playlist hints at; None when it is not."""
     match = _PART.fullmatch(file)
-    known = session.presentation
     if match is None or known.session is None or name not in known.renditions or known.ended:
-        return
+        return None
     msn, part = int(match[1]), int(match[2])
-    if (msn, part) != known.renditions[name].next_part:
-        return
-    directives = Directives(msn, part, False)
+    return Directives(msn, part, False) if (msn, part) == known.renditions[name].next_part else None
+
+
+async def _hinted(
+    request: web.Request, session: LiveSession, path: Path, directives: Directives, headers: Mapping[str, str]
+) -> web.StreamResponse | None:
+    """Hold a request for the part that the playlist hints at until it is there, or can't come any more (6.2.6).
+
+    A progressive one is delivered as it grows.
+    """
+    known = session.presentation.session
+    assert known is not None
+    hold_s = known.target_duration_s * request.app[_HOLD]
+
+    def is_there(now: Presentation) -> bool:
+        return is_satisfied(directives, now, path.parent.name)
+
+    if known.progressive and wants_whole_file(request):
+        with request.app[GROWING].part(path, session, is_there, hold_s) as part:
+            answer = await stream_part(request, part, headers)
+        if answer is not None:
+            return answer
     with suppress(SessionGone):
-        await session.wait_until(
-            lambda now: is_satisfied(directives, now, name), known.session.target_duration_s * hold_target_durations
-        )
+        await session.wait_until(is_there, hold_s)
+    return media_file(request, path, headers)
 
 
 async def _preflight(request: web.Request) -> web.Response:

@@ -4,7 +4,8 @@
     {media_dir}/{edge_id}/{session_id}/journal.jsonl
     {media_dir}/{edge_id}/{session_id}/{rendition}/init-0.mp4, {msn}.{part}.m4s, {msn}.m4s
 
-Paths are the paths of the URLs. A file appears whole, by renaming; only then the journal names it.
+Paths are the paths of the URLs. A file appears whole, by renaming; only then the journal names it. With progressive
+parts the file that is to become a part grows, chunk by chunk, as `.{msn}.{part}.m4s`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import floor
 from pathlib import Path
+from typing import BinaryIO
 
 from packager.cmaf import init_segment
 from packager.codecs import codec_string
@@ -42,7 +44,7 @@ CURRENT = "current"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part: one CMAF fragment. `independent` says that it starts with a keyframe."""
+    """A part: one CMAF fragment, or several in a row. `independent` says that it starts with a keyframe."""
 
     data: bytes
     duration_s: float
@@ -64,6 +66,8 @@ class _Rendition:
     discontinuities: int = 0
     open: OpenRecord | None = None
     open_parts: int = 0
+    growing: BinaryIO | None = None
+    """The file of a progressive part that is being written."""
     segments: deque[_Segment] = field(default_factory=deque)
     parts_from: int = 0
     """The first media sequence number whose part files are still there."""
@@ -88,11 +92,14 @@ class Publication:
         window_s: float,
         part_target_s: float,
         target_duration_s: int,
+        chunk_s: float = 0.0,
         wall_time_s: Callable[[float], float],
     ) -> None:
         self._edge_dir = media_dir / edge_id
         self._session_id = session_id
         self._low_latency = low_latency
+        self.chunk_s = chunk_s if low_latency else 0.0
+        """How much media a chunk of a part should hold; 0: a part is one fragment and appears when it is whole."""
         self._keep_parts_s = target_duration_s * _KEEP_PARTS_TARGET_DURATIONS
         # What has left the playlist stays for as long as the playlist is, and for a segment (6.2.2).
         self._keep_segments_s = 2 * window_s + target_duration_s
@@ -112,6 +119,7 @@ class Publication:
                 part_target_s=part_target_s,
                 target_duration_s=target_duration_s,
                 window_s=window_s,
+                progressive=self.chunk_s > 0,
             )
         )
 
@@ -151,21 +159,33 @@ class Publication:
         )
         self._journal.append(rendition.open)
 
+    def append_chunk(self, name: str, data: bytes) -> None:
+        """The next fragment of the part that comes next, for those who have asked for it already."""
+        rendition = self._renditions[name]
+        assert rendition.open is not None
+        if rendition.growing is None:
+            path = rendition.directory / part_file(rendition.open.msn, rendition.open_parts)
+            rendition.growing = temporary_of(path).open("wb", buffering=0)
+        rendition.growing.write(data)
+
     def write_part(self, name: str, part: Part) -> None:
         """A part of the open segment. A classic session has no part files."""
         if self._low_latency:
             self._journal.append(self._write_part_file(name, part))
             self.on_published(name)
 
-    def finish_segment(self, name: str, parts: Sequence[Part]) -> None:
+    def finish_segment(self, name: str, parts: Sequence[Part], *, last_is_published: bool = False) -> None:
         """The open segment is complete with the last of these parts: its file holds what they hold.
 
-        The journal names that part and the segment in one go, so that no playlist hints at a part in between.
+        The journal names that part and the segment in one go, so that no playlist hints at a part in between; unless
+        it `last_is_published`, because more was expected to follow in this segment.
         """
         rendition = self._renditions[name]
         opened = rendition.open
         assert opened is not None
-        records: list[Record] = [self._write_part_file(name, parts[-1])] if self._low_latency else []
+        records: list[Record] = []
+        if self._low_latency and not last_is_published:
+            records.append(self._write_part_file(name, parts[-1]))
         _write_whole(rendition.directory / f"{opened.msn}.m4s", b"".join(part.data for part in parts))
         duration_s = sum(part.duration_s for part in parts)
         records.append(
@@ -204,7 +224,14 @@ class Publication:
         rendition = self._renditions[name]
         assert rendition.open is not None
         msn, index = rendition.open.msn, rendition.open_parts
-        _write_whole(rendition.directory / f"{msn}.{index}.m4s", part.data)
+        path = rendition.directory / part_file(msn, index)
+        if rendition.growing is None:
+            _write_whole(path, part.data)
+        else:
+            rendition.growing.write(part.data[rendition.growing.tell() :])
+            rendition.growing.close()
+            rendition.growing = None
+            temporary_of(path).rename(path)
         rendition.open_parts += 1
         return PartRecord(
             rendition=name, msn=msn, part=index, duration_s=part.duration_s, independent=part.independent
@@ -217,7 +244,7 @@ class Publication:
             after_s -= segment.duration_s
             if segment.msn >= rendition.parts_from and after_s > self._keep_parts_s:
                 for part in range(segment.part_files):
-                    (rendition.directory / f"{segment.msn}.{part}.m4s").unlink(missing_ok=True)
+                    (rendition.directory / part_file(segment.msn, part)).unlink(missing_ok=True)
                 rendition.parts_from = segment.msn + 1
         kept_s = sum(segment.duration_s for segment in segments)
         while len(segments) > _KEEP_SEGMENTS and kept_s - segments[0].duration_s > self._keep_segments_s:
@@ -235,8 +262,18 @@ class Publication:
         return True
 
 
+def part_file(msn: int, part: int) -> str:
+    """The name of a part's file."""
+    return f"{msn}.{part}.m4s"
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file is written that appears at `path` once it is whole."""
+    return path.with_name(f".{path.name}")
+
+
 def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}")
+    temporary = temporary_of(path)
     temporary.write_bytes(data)
     temporary.rename(path)
 

@@ -18,6 +18,8 @@ class SessionRecord:
     part_target_s: float
     target_duration_s: int
     window_s: float
+    progressive: bool = False
+    """Whether the file of the part that comes next can be read while it grows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
-"""The samples of one rendition to parts and segments."""
+"""The samples of one rendition to chunks, parts and segments."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from packager.cmaf import fragment
 from packager.cuts import Cut, CutPolicy, SourceCuts
@@ -8,14 +10,25 @@ from packager.publication import Part, Publication
 from packager.samples import Sample, Track
 
 
+@dataclass(slots=True)
+class _OpenPart:
+    independent: bool
+    ticks: int = 0
+    chunks: list[bytes] = field(default_factory=list)
+
+
 class RenditionSegmenter:
-    """Collects samples until the policy cuts, then publishes. Used from one thread."""
+    """Collects samples until the policy cuts, then publishes. Used from one thread.
+
+    With the publication's `chunk_s` a part is several fragments, each handed on as soon as its samples are there.
+    """
 
     def __init__(self, publication: Publication, track: Track, cuts: CutPolicy) -> None:
         self._publication = publication
         self._track = track
         self._cuts = cuts
         self._samples: list[Sample] = []
+        self._part: _OpenPart | None = None
         self._parts: list[Part] = []
         self._fragments = 0
         self._next_msn = 0
@@ -24,15 +37,19 @@ class RenditionSegmenter:
 
     def add(self, sample: Sample) -> None:
         """The next sample in decode order."""
-        cut = self._cuts.before(sample)
-        if cut is Cut.SEGMENT:
-            self.flush()
-        elif cut is Cut.PART and self._samples:
-            self._parts.append(self._take_part())
-            self._publication.write_part(self._track.name, self._parts[-1])
-        if not self._samples and not self._parts:
-            self._open_segment(sample)
+        self._cut(self._cuts.before(sample))
+        if self._part is None:
+            if not self._parts:
+                self._open_segment(sample)
+            self._part = _OpenPart(sample.keyframe)
+        self._part.ticks += sample.duration
         self._samples.append(sample)
+        ends = self._cuts.after(sample)
+        if ends is not Cut.NONE:
+            self._cut(ends)
+        elif self._publication.chunk_s and self._is_chunk():
+            self._end_chunk(self._part)
+            self._publication.append_chunk(self._track.name, self._part.chunks[-1])
 
     def change_track(self, track: Track) -> None:
         """What follows has another decoder configuration: a new init segment and a discontinuity.
@@ -49,11 +66,19 @@ class RenditionSegmenter:
 
     def flush(self) -> None:
         """Publish what is open."""
-        if not self._samples:
-            return
-        parts = [*self._parts, self._take_part()]
-        self._publication.finish_segment(self._track.name, parts)
+        if self._part is not None:
+            self._parts.append(self._take_part(self._part))
+            self._publication.finish_segment(self._track.name, self._parts)
+        elif self._parts:
+            self._publication.finish_segment(self._track.name, self._parts, last_is_published=True)
         self._parts = []
+
+    def _cut(self, cut: Cut) -> None:
+        if cut is Cut.SEGMENT:
+            self.flush()
+        elif cut is Cut.PART and self._part is not None:
+            self._parts.append(self._take_part(self._part))
+            self._publication.write_part(self._track.name, self._parts[-1])
 
     def _open_segment(self, sample: Sample) -> None:
         # A number already given out never comes again, whatever the policy says.
@@ -63,9 +88,19 @@ class RenditionSegmenter:
         self._publication.open_segment(self._track.name, msn, start_s, self._discontinuity)
         self._discontinuity = False
 
-    def _take_part(self) -> Part:
+    def _is_chunk(self) -> bool:
+        """Whether one sample more would take the chunk farther from `chunk_s` than it is now."""
+        first, last = self._samples[0], self._samples[-1]
+        middle_of_next = last.dts - first.dts + last.duration * 1.5
+        return middle_of_next >= self._publication.chunk_s * self._track.timescale_hz
+
+    def _end_chunk(self, part: _OpenPart) -> None:
         samples, self._samples = self._samples, []
-        ticks = sum(sample.duration for sample in samples)
-        data = fragment(self._track, self._fragments, samples)
+        part.chunks.append(fragment(self._track, self._fragments, samples))
         self._fragments += 1
-        return Part(data, ticks / self._track.timescale_hz, samples[0].keyframe)
+
+    def _take_part(self, part: _OpenPart) -> Part:
+        if self._samples:
+            self._end_chunk(part)
+        self._part = None
+        return Part(b"".join(part.chunks), part.ticks / self._track.timescale_hz, part.independent)

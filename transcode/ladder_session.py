@@ -108,6 +108,7 @@ class LadderSession:
             window_s=self._spec.window_s,
             part_target_s=cuts.part_target_s,
             target_duration_s=cuts.target_duration_s,
+            chunk_s=self._spec.chunk_s,
             wall_time_s=lambda media_s: zero_wall_s + media_s,
         )
 

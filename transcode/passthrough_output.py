@@ -82,6 +82,7 @@ class PassthroughOutput:
             window_s=spec.window_s,
             part_target_s=part_target_s,
             target_duration_s=self._target_duration_s,
+            chunk_s=spec.chunk_s,
             wall_time_s=self._wall_time_s,
         )
         self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published

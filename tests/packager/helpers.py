@@ -57,6 +57,7 @@ def new_publication(
     window_s: float = 12,
     part_target_s: float = 0.5,
     target_duration_s: int = 2,
+    chunk_s: float = 0,
     wall_time_s: Callable[[float], float] = lambda media_s: UNIX_S + media_s,
 ) -> Publication:
     return Publication(
@@ -67,6 +68,7 @@ def new_publication(
         window_s=window_s,
         part_target_s=part_target_s,
         target_duration_s=target_duration_s,
+        chunk_s=chunk_s,
         wall_time_s=wall_time_s,
     )
 

@@ -73,7 +73,7 @@ def encode_audio(codec: str = "aac", frame_samples: int = 1024) -> tuple[AudioTr
     encoder.flags |= 1 << 22
     encoder.open()
     packets = []
-    for index in range(100):
+    for index in range(141):
         tone = np.sin(np.arange(index * frame_samples, (index + 1) * frame_samples) * 0.05).astype(np.float32)
         both = np.stack([tone, tone])
         shaped = both if codec == "aac" else np.ascontiguousarray(both.T).reshape(1, -1)
