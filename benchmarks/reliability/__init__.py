@@ -1,0 +1,1 @@
+"""What viewers see of each fault: seconds of frozen picture in real players (`python -m benchmarks.reliability`)."""
