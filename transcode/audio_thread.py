@@ -30,7 +30,12 @@ class _VideoAt:
     now_s: float
 
 
-_Item = _Start | _VideoAt | TimedAudio | AudioConfig | None
+@dataclass(frozen=True, slots=True)
+class _Resync:
+    gone: bool
+
+
+_Item = _Start | _VideoAt | _Resync | TimedAudio | AudioConfig | None
 
 
 class AudioThread:
@@ -61,6 +66,10 @@ class AudioThread:
         """Say how far the video has come, so that a silent source's silence comes as far."""
         self._inbox.put(_VideoAt(media_s, now_s))
 
+    def resync(self, *, gone: bool) -> None:
+        """What comes next has a time base of its own. `gone`: it comes from another connection, nobody waits for it."""
+        self._inbox.put(_Resync(gone))
+
     def close(self) -> None:
         """Flush and stop. Returns when the last sample is published."""
         self._inbox.put(None)
@@ -78,7 +87,7 @@ class AudioThread:
             while self._inbox.get() is not None:  # a full queue would hold up the video
                 pass
 
-    def _handle(self, item: _Start | _VideoAt | TimedAudio | AudioConfig) -> None:
+    def _handle(self, item: _Start | _VideoAt | _Resync | TimedAudio | AudioConfig) -> None:
         if isinstance(item, _Start):
             self._start = item
             for unit in self._early:
@@ -87,6 +96,10 @@ class AudioThread:
         elif isinstance(item, _VideoAt):
             if self._start is not None and item.now_s - self._last_arrival_s > SILENT_AFTER_S:
                 self._publish(self._start.transcoder.fill(item.media_s - self._start.origin_s))
+        elif isinstance(item, _Resync):
+            self._last_arrival_s = -SILENT_AFTER_S if item.gone else self._last_arrival_s
+            if self._start is not None:
+                self._start.transcoder.clock.resync()
         elif self._start is None:
             if isinstance(item, AudioConfig) or len(self._early) < 1024:
                 self._early.append(item)

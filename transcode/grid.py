@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-# A frame this close to the next free tick takes it, so that jitter around the middle between two ticks
-# does not turn a steady source into repeats and drops.
-_STICKY_TICKS = 0.75
+# A frame this close to the next free tick takes it, so that jitter around the middle between two ticks does not turn
+# a steady source into repeats and drops. Less than half for one that comes late: of a source with twice the rate, the
+# frame between two ticks is the surplus one.
+_EARLY_TICKS = 0.75
+_LATE_TICKS = 0.45
 
 
 class FrameGrid:
@@ -29,10 +31,10 @@ class FrameGrid:
         None when its tick is taken: the frame is surplus or late.
         """
         position = (media_s - self.origin_s) * float(self.rate)
-        tick = self.next_tick if abs(position - self.next_tick) <= _STICKY_TICKS else round(position)
-        if tick < self.next_tick:
+        if position < self.next_tick - _LATE_TICKS:
             self.dropped += 1
             return None
+        tick = self.next_tick if position <= self.next_tick + _EARLY_TICKS else round(position)
         ticks = range(self.next_tick, tick + 1)
         self.repeated += len(ticks) - 1
         self.next_tick = tick + 1

@@ -24,7 +24,7 @@ from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedVideo
 from transcode.units import AudioConfig, Hints, VideoConfig
 from transcode.video import RungEncoder
-from transcode.video_thread import NewConnection, VideoThread
+from transcode.video_thread import Disconnected, NewConnection, VideoThread
 
 _CONGESTED_UNITS = 600
 
@@ -47,9 +47,14 @@ class LadderSession:
     def connected(self, container: Container) -> None:
         self._source = Source(self._clock, container)
         self._video.put(NewConnection())
+        self._audio.resync(gone=True)
 
     def feed(self, data: memoryview) -> None:
+        jumps = self._source.jumps
         for unit in self._source.feed(data):
+            if self._source.jumps != jumps:
+                jumps = self._source.jumps
+                self._audio.resync(gone=False)
             if isinstance(unit, TimedVideo | VideoConfig | Hints):
                 self._video.put(unit)
             elif isinstance(unit, TimedAudio | AudioConfig):
@@ -58,7 +63,8 @@ class LadderSession:
             self._report(Health(session_id=self._spec.session_id, fields=fields))
 
     def disconnected(self) -> None:
-        pass  # the grid goes on ticking
+        self._video.put(Disconnected())
+        self._audio.resync(gone=True)
 
     @property
     def congested(self) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 _BUCKET_S = 15.0
+_SLOW_BUCKET_S = 1.5
+_LATE_S = 0.5
+"""What is later than this is of no use: its place has been filled."""
 _SLEW_S_PER_S = 0.0005
 _TIME_CONSTANT_S = 60.0
 """Longer than a minimum is remembered, so that the correction does not overshoot what it can't see yet."""
@@ -15,14 +18,15 @@ class ArrivalLag:
     The minimum follows a source clock that drifts against ours and ignores network stalls, which only add.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bucket_s: float = _BUCKET_S) -> None:
+        self._bucket_s = bucket_s
         self._bucket_start_s = 0.0
         self._minimum_s: float | None = None
         self._previous_minimum_s: float | None = None
 
     def observe(self, arrival_s: float, media_s: float) -> None:
         """Count one packet."""
-        if arrival_s - self._bucket_start_s >= _BUCKET_S:
+        if arrival_s - self._bucket_start_s >= self._bucket_s:
             self._bucket_start_s = arrival_s
             self._previous_minimum_s, self._minimum_s = self._minimum_s, None
         lag_s = arrival_s - media_s
@@ -30,10 +34,34 @@ class ArrivalLag:
             self._minimum_s = lag_s
 
     @property
+    def settled(self) -> bool:
+        """Whether what it tells is the least of a whole bucket or more."""
+        return self._previous_minimum_s is not None
+
+    @property
     def lag_s(self) -> float:
         """Seconds to add to a media time for the earliest arrival it can have; 0.0 before any packet."""
         known = [value for value in (self._minimum_s, self._previous_minimum_s) if value is not None]
         return min(known, default=0.0)
+
+
+class Slowdown:
+    """Sees a connection whose media have come late for good, as over a network that has become slower.
+
+    A stall is none: what it held up comes all at once, and then the source is on time again.
+    """
+
+    def __init__(self) -> None:
+        self._recent = ArrivalLag(_SLOW_BUCKET_S)
+
+    def late_s(self, arrival_s: float, media_s: float, lag_s: float) -> float:
+        """Count one packet. By how much to move the connection's media so that they are on time again; mostly 0.0."""
+        self._recent.observe(arrival_s, media_s)
+        late_s = self._recent.lag_s - lag_s
+        if late_s <= _LATE_S or not self._recent.settled:
+            return 0.0
+        self._recent = ArrivalLag(_SLOW_BUCKET_S)
+        return late_s
 
 
 class DriftCorrection:

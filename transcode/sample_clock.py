@@ -59,6 +59,11 @@ class SampleClock:
         """Silence up to sample `until`; nothing if the clock is there already."""
         return [self._silence(until - self.position)] if until > self.position else []
 
+    def resync(self) -> None:
+        """The next block has its place by its own right, however near it is to the one before."""
+        self._flowing = False
+        self._drift_samples = 0.0
+
     def _silence(self, samples: int) -> Block:
         self._flowing = False
         self.position += samples

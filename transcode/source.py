@@ -9,7 +9,7 @@ from typing import Any
 
 from config.session import Container
 from transcode.demux import FlvDemuxer
-from transcode.lag import ArrivalLag, DriftCorrection
+from transcode.lag import ArrivalLag, DriftCorrection, Slowdown
 from transcode.mpegts_demux import MpegTsDemuxer
 from transcode.source_meter import SourceMeter
 from transcode.timeline import ConnectionTimeline
@@ -63,6 +63,7 @@ class Source:
         self._clock = clock
         self._demuxer = MpegTsDemuxer() if container == "mpegts" else FlvDemuxer()
         self._timeline = ConnectionTimeline()
+        self._slowdown = Slowdown() if clock.drift is not None else None
         self._meter = SourceMeter()
 
     def report(self) -> dict[str, Any] | None:
@@ -99,6 +100,9 @@ class Source:
         lag, drift = self._clock.lag, self._clock.drift
         offset_s = drift.offset_s if drift is not None else 0.0
         media_s = self._timeline.map(track, raw_ms, arrival_s - lag.lag_s - offset_s) + offset_s
+        if self._slowdown is not None and (late_s := self._slowdown.late_s(arrival_s, media_s, lag.lag_s)):
+            self._timeline.move(late_s)
+            media_s += late_s
         lag.observe(arrival_s, media_s)
         if drift is not None:
             drift.follow(arrival_s, lag.lag_s)

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 WRAP_MS = 1 << 32
 JUMP_BACK_MS = 1000
-JUMP_FORWARD_MS = 3000
+JUMP_FORWARD_MS = 1000
+"""Forward is a jump only where it leads to the future: after a stall it may lead back to the present."""
+SAME_CLOCK_MS = 3000
+"""Tracks whose first packets are farther apart than this do not share a clock."""
 
 
 def signed_difference_ms(later_ms: float, earlier_ms: float) -> float:
@@ -25,7 +28,6 @@ class _Track:
     unwrapped_ms: float = 0
     arrival_s: float = 0.0
     offset_ms: float = 0.0
-    jumps: int = 0
 
 
 class ConnectionTimeline:
@@ -45,12 +47,24 @@ class ConnectionTimeline:
             self._step(track, raw_ms, arrival_s)
         return (track.unwrapped_ms + track.offset_ms) / 1000
 
+    def move(self, by_s: float) -> None:
+        """Everything from now on belongs this much later. Counts as a jump."""
+        self.jumps += 1
+        assert self._shared_offset_ms is not None
+        self._shared_offset_ms += by_s * 1000
+        for track in self._tracks.values():
+            track.offset_ms += by_s * 1000
+
     def _first(self, raw_ms: float, arrival_s: float) -> _Track:
         track = _Track(last_raw_ms=raw_ms, unwrapped_ms=raw_ms, arrival_s=arrival_s)
         other = next(iter(self._tracks.values()), None)
         if other is not None and other.last_raw_ms is not None:
             track.unwrapped_ms = other.unwrapped_ms + signed_difference_ms(raw_ms, other.last_raw_ms)
-        self._anchor(track, arrival_s)
+        shared_ms = self._shared_offset_ms
+        if shared_ms is not None and abs(self._early_ms(track, shared_ms, arrival_s)) <= SAME_CLOCK_MS:
+            track.offset_ms = shared_ms
+        else:
+            self._anchor(track, arrival_s)
         return track
 
     def _step(self, track: _Track, raw_ms: float, arrival_s: float) -> None:
@@ -60,16 +74,20 @@ class ConnectionTimeline:
         track.last_raw_ms = raw_ms
         track.unwrapped_ms += delta_ms
         track.arrival_s = arrival_s
-        if delta_ms < -JUMP_BACK_MS or delta_ms - waited_ms > JUMP_FORWARD_MS:
-            track.jumps += 1
-            self.jumps = max(self.jumps, track.jumps)
+        early_ms = self._early_ms(track, track.offset_ms, arrival_s)
+        assert self._shared_offset_ms is not None
+        if abs(self._early_ms(track, self._shared_offset_ms, arrival_s)) < abs(early_ms):
+            # The other track has jumped before; this one follows it, however small its own jump may look.
+            track.offset_ms = self._shared_offset_ms
+        elif delta_ms < -JUMP_BACK_MS or (delta_ms - waited_ms > JUMP_FORWARD_MS and early_ms > JUMP_FORWARD_MS):
+            self.jumps += 1
             self._anchor(track, arrival_s)
 
+    @staticmethod
+    def _early_ms(track: _Track, offset_ms: float, arrival_s: float) -> float:
+        """How much earlier than by its timestamp the track's last packet has come, with this offset."""
+        return track.unwrapped_ms + offset_ms - arrival_s * 1000
+
     def _anchor(self, track: _Track, arrival_s: float) -> None:
-        """Give the track the shared offset if that puts it near its arrival, else a new shared one."""
-        if self._shared_offset_ms is not None:
-            mapped_s = (track.unwrapped_ms + self._shared_offset_ms) / 1000
-            if abs(mapped_s - arrival_s) * 1000 <= JUMP_FORWARD_MS:
-                track.offset_ms = self._shared_offset_ms
-                return
+        """A new offset that puts the track's last packet at its arrival, for the other track to follow."""
         track.offset_ms = self._shared_offset_ms = float(round(arrival_s * 1000) - track.unwrapped_ms)

@@ -19,7 +19,7 @@ from transcode.units import Hints, VideoConfig
 from transcode.video import VideoDecoder
 
 HOLD_S = 0.5
-"""A frame this late is missing: the frame before it is repeated instead."""
+"""A frame this late is missing: the frame before it is repeated instead. Nobody waits for an encoder that is gone."""
 BEHIND_S = 0.75
 """A session this far behind its source repeats frames, which costs little, until it has caught up."""
 CAUGHT_UP_S = 0.25
@@ -34,7 +34,11 @@ class NewConnection:
     """An encoder has (re)connected: nothing decodes before its configuration and its first keyframe."""
 
 
-VideoUnit = VideoConfig | TimedVideo | Hints | NewConnection
+class Disconnected:
+    """The encoder is gone: the grid goes on without waiting for late frames, until there is one of its successor."""
+
+
+VideoUnit = VideoConfig | TimedVideo | Hints | NewConnection | Disconnected
 BuildLadder = Callable[[tuple[int, int], Fraction, float, VideoFrame], Ladder]
 """Called once with the source's displayed size, the grid's rate, its origin in session time, and the first frame."""
 
@@ -53,6 +57,7 @@ class VideoThread:
         self._clock = clock
         self._slate_image = slate_image
         self._last_frame: VideoFrame | None = None
+        self._last_aspect = Fraction(1)
         self._last_shown_s = 0.0
         self._slate_shown = False
         self._build_ladder = build_ladder
@@ -67,6 +72,7 @@ class VideoThread:
         self._grid: FrameGrid | None = None
         self._ladder: Ladder | None = None
         self._behind = False
+        self._away = False
         self.dropped = 0
         """Frames not encoded because the session was behind."""
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
@@ -99,8 +105,7 @@ class VideoThread:
                 self._handle(unit)
                 if self._inbox.empty():
                     self._fill()
-            if self._decoder is not None:
-                self._frames(self._decoder.flush(), self._clock.now_s())
+            self._flush_decoder()
         except BaseException as error:
             self._on_error(error)
             while self._inbox.get() is not None:
@@ -111,10 +116,12 @@ class VideoThread:
 
     def _handle(self, unit: VideoUnit) -> None:
         if isinstance(unit, VideoConfig):
-            if self._decoder is not None:
-                self._frames(self._decoder.flush(), self._clock.now_s())
+            self._flush_decoder()
             self._decoder = VideoDecoder(unit)
             self._awaiting_keyframe = True
+        elif isinstance(unit, Disconnected):
+            self._flush_decoder()
+            self._away = True
         elif isinstance(unit, Hints):
             self._rate_hint = unit.frame_rate
         elif isinstance(unit, NewConnection):
@@ -124,6 +131,12 @@ class VideoThread:
             self._measure(unit)
         else:
             self._decode(unit)
+
+    def _flush_decoder(self) -> None:
+        if self._decoder is not None:
+            if self._rate is not None:
+                self._frames(self._decoder.flush(), self._clock.now_s())
+            self._decoder = None
 
     def _measure(self, unit: TimedVideo) -> None:
         if not self._measuring and not unit.keyframe:
@@ -163,6 +176,7 @@ class VideoThread:
         ticks = self._grid.place(media_s)
         if ticks is None:
             return
+        self._away = False
         for tick in ticks[:-1]:
             self._ladder.encode(tick)
         behind_s = self._clock.now_s() - arrival_s
@@ -180,27 +194,32 @@ class VideoThread:
         except av.FFmpegError:
             self.dropped += 1
             return
-        self._last_frame, self._last_shown_s, self._slate_shown = frame, self._clock.now_s(), False
+        self._last_frame, self._last_aspect = frame, aspect
+        self._last_shown_s, self._slate_shown = self._clock.now_s(), False
 
     def _show_slate(self, ladder: Ladder) -> None:
         # Drawing loads an imaging library, which a source that stays never needs.
         from transcode.slate import make_slate
 
         assert self._last_frame is not None
-        ladder.show(make_slate(self._last_frame, self._slate_image), Fraction(1), tick=0)
+        ladder.show(make_slate(self._last_frame, self._slate_image), self._last_aspect, tick=0)
         self._slate_shown = True
+
+    @property
+    def _hold_s(self) -> float:
+        return 0.0 if self._away else HOLD_S
 
     def _seconds_to_fill(self) -> float:
         if self._grid is None:
             return 3600.0
-        due_s = self._grid.end_s + self._clock.lag.lag_s + HOLD_S + float(1 / self._grid.rate)
+        due_s = self._grid.end_s + self._clock.lag.lag_s + self._hold_s + float(1 / self._grid.rate)
         return max(0.005, due_s - self._clock.now_s())
 
     def _fill(self) -> None:
         if self._grid is None or self._ladder is None:
             return
         now_s = self._clock.now_s()
-        ticks = self._grid.fill(now_s - self._clock.lag.lag_s - HOLD_S)
+        ticks = self._grid.fill(now_s - self._clock.lag.lag_s - self._hold_s)
         if not ticks:
             return
         if self._last_frame is not None and not self._slate_shown and now_s - self._last_shown_s > SLATE_AFTER_S:

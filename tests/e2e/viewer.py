@@ -42,13 +42,13 @@ class Watched:
 
     def decode_times_s(self) -> list[float]:
         """The tfdt of every fragment, in seconds."""
-        timescale_hz = _timescale_hz(self.init)
-        return [tfdt / timescale_hz for segment in self.segments for tfdt in _tfdts(segment)]
+        scale_hz = timescale_hz(self.init)
+        return [start / scale_hz for segment in self.segments for start, _duration in fragment_times(segment)]
 
     def segment_starts_s(self) -> list[float]:
         """The first tfdt of each segment, in seconds."""
-        timescale_hz = _timescale_hz(self.init)
-        return [_tfdts(segment)[0] / timescale_hz for segment in self.segments]
+        scale_hz = timescale_hz(self.init)
+        return [fragment_times(segment)[0][0] / scale_hz for segment in self.segments]
 
     def independent(self) -> bool:
         """Whether every segment begins with a keyframe."""
@@ -112,16 +112,22 @@ def _child(data: bytes, start: int, end: int, *path: bytes) -> tuple[int, int]:
     return start, end
 
 
-def _timescale_hz(init: bytes) -> int:
+def timescale_hz(init: bytes) -> int:
+    """The timescale of an init segment's track."""
     start, _end = _child(init, 0, len(init), b"moov", b"trak", b"mdia", b"mdhd")
     offset = 20 if init[start] == 1 else 12
     return int(struct.unpack_from(">I", init, start + offset)[0])
 
 
-def _tfdts(segment: bytes) -> list[int]:
+def fragment_times(data: bytes) -> list[tuple[int, int]]:
+    """The tfdt and the duration of every fragment, in ticks. Each sample must have its own duration in trun."""
     times = []
-    for kind, start, end in _boxes(segment, 0, len(segment)):
+    for kind, start, end in _boxes(data, 0, len(data)):
         if kind == b"moof":
-            at, _end = _child(segment, start, end, b"traf", b"tfdt")
-            times.append(int(struct.unpack_from(">Q" if segment[at] == 1 else ">I", segment, at + 4)[0]))
+            at, _end = _child(data, start, end, b"traf", b"tfdt")
+            tfdt = int(struct.unpack_from(">Q" if data[at] == 1 else ">I", data, at + 4)[0])
+            at, _end = _child(data, start, end, b"traf", b"trun")
+            _flags, count, _offset = struct.unpack_from(">III", data, at)
+            rows = [struct.unpack_from(">I", data, at + 12 + 16 * row)[0] for row in range(count)]
+            times.append((tfdt, sum(rows)))
     return times

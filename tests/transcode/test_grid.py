@@ -21,7 +21,8 @@ def place_all(grid: FrameGrid, times_s: list[float]) -> list[list[int] | None]:
         ("steady", [0, 33, 67, 100], [[0], [1], [2], [3]]),
         ("a missing frame repeats the one before", [0, 33, 100], [[0], [1], [2, 3]]),
         ("a surplus frame drops", [0, 33, 40, 67], [[0], [1], None, [2]]),
-        ("jitter of 20 ms neither repeats nor drops", [0, 50, 50, 115], [[0], [1], [2], [3]]),
+        ("jitter of 14 ms neither repeats nor drops", [0, 47, 53, 114], [[0], [1], [2], [3]]),
+        ("of twice the rate every other", [0, 17, 33, 50, 67, 83, 100], [[0], None, [1], None, [2], None, [3]]),
         ("a late frame drops", [0, 100, 33, 133], [[0], [1, 2, 3], None, [4]]),
     ],
 )

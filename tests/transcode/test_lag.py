@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcode.lag import ArrivalLag, DriftCorrection
+from transcode.lag import ArrivalLag, DriftCorrection, Slowdown
 
 
 def test_the_lag_is_the_least_that_was_seen() -> None:
@@ -51,3 +51,28 @@ def test_an_encoder_that_was_away_for_long_moves_nothing_at_once() -> None:
     drift.follow(40.0, 0.0)
     drift.follow(100.0, 5.0)
     assert abs(drift.offset_s) <= 0.0005
+
+
+def moves_s(late_s: list[float]) -> list[float]:
+    """By how much a connection is moved whose packets, 20 a second, are so late."""
+    lag, slowdown = ArrivalLag(), Slowdown()
+    moved_s: list[float] = []
+    for index, late in enumerate(late_s):
+        media_s = index * 0.05 + sum(moved_s)
+        if move := slowdown.late_s(index * 0.05 + late, media_s, lag.lag_s):
+            moved_s.append(move)
+        lag.observe(index * 0.05 + late, index * 0.05 + sum(moved_s))
+    return moved_s
+
+
+def test_a_connection_that_has_become_slower_for_good_is_moved_once() -> None:
+    assert moves_s([0.0] * 100 + [0.9] * 100) == pytest.approx([0.9])
+
+
+def test_a_stall_whose_packets_all_come_at_last_moves_nothing() -> None:
+    stall = [4.0 - index * 0.05 for index in range(80)]
+    assert moves_s([0.0] * 100 + stall + [0.0] * 100) == []
+
+
+def test_jitter_below_what_is_held_for_moves_nothing() -> None:
+    assert moves_s([0.0] * 100 + [0.4] * 200) == []

@@ -60,3 +60,10 @@ def test_a_drifting_source_stays_within_10_ms_without_silence_or_cuts(drift_ppm:
         clock.place(block(1024), at)
         assert abs(clock.position - 1024 - at) < RATE_HZ * 0.010
     assert (clock.silence_samples, clock.cut_samples) == (0, 0)
+
+
+def test_what_has_a_time_base_of_its_own_is_put_to_the_sample() -> None:
+    clock = SampleClock(RATE_HZ, 2)
+    clock.place(block(1024), 0)
+    clock.resync()
+    assert lengths(clock.place(block(1024), 1024 + 700)) == [700, 1024]

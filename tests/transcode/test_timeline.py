@@ -67,3 +67,39 @@ def test_a_network_stall_and_the_burst_after_it_are_no_jump() -> None:
     mapped = [timeline.map("video", raw_ms, 8.0) for raw_ms in range(33, 8000, 33)]
     assert mapped == pytest.approx([raw_ms / 1000 for raw_ms in range(33, 8000, 33)])
     assert timeline.jumps == 0
+
+
+@pytest.mark.parametrize("jump_ms", [-500_000, -1_500, -1_030, 1_030, 2_000, 3_600_000, 1 << 30])
+def test_both_tracks_make_the_same_jump(jump_ms: int) -> None:
+    """By how much each track's own step differs from the jump is a matter of the frames that lie around it."""
+    timeline = ConnectionTimeline()
+    for at_ms in range(0, 6000, 20):
+        raw_ms = 600_000 + at_ms + (jump_ms if at_ms >= 2000 else 0)
+        if at_ms % 40 == 0:
+            picture_s = timeline.map("video", raw_ms, at_ms / 1000)
+        # Sound of before the jump arrives after it.
+        sound_at_ms = at_ms - 100
+        raw_ms = 600_000 + sound_at_ms + (jump_ms if sound_at_ms >= 2000 else 0)
+        sound_s = timeline.map("audio", raw_ms, at_ms / 1000)
+        if at_ms > 2200:
+            assert picture_s == pytest.approx(at_ms // 40 * 40 / 1000, abs=0.12)
+            assert sound_s == pytest.approx(picture_s - 0.1 + at_ms % 40 / 1000), "sound and picture are apart"
+    assert timeline.jumps == 1
+
+
+def test_a_gap_that_leads_back_to_the_present_is_no_jump() -> None:
+    """An encoder that has waited for its network throws away what is old."""
+    timeline = ConnectionTimeline()
+    timeline.map("video", 0, 0.0)
+    timeline.map("video", 33, 4.0)
+    assert timeline.map("video", 3990, 4.0) == pytest.approx(3.99)
+    assert timeline.jumps == 0
+
+
+def test_a_connection_is_moved_with_both_its_tracks() -> None:
+    timeline = ConnectionTimeline()
+    timeline.map("video", 0, 0.0)
+    timeline.map("audio", 0, 0.0)
+    timeline.move(0.8)
+    assert timeline.map("video", 1000, 1.8) == pytest.approx(1.8)
+    assert timeline.map("audio", 1000, 1.8) == pytest.approx(1.8)
