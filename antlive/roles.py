@@ -24,6 +24,7 @@ from antlive.node_url import node_url
 from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
+from streams.keys import Keys
 from streams.nodes import NodeRegistry
 from streams.store import StreamStore
 
@@ -200,7 +201,7 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
             stack.push_async_callback(redis.aclose)
             await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix))
         if role in ("web", "origin"):
-            _add_origin(app, settings)
+            await _add_origin(stack, app, settings)
         # A viewer who leaves frees its held request at once.
         runner = HttpRunner(
             app,
@@ -236,9 +237,16 @@ async def _add_control(app: web.Application, settings: Settings, http_port: int,
     add_reaper(app, redis_url, settings.redis_prefix)
 
 
-def _add_origin(app: web.Application, settings: Settings) -> None:
+async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Settings) -> None:
+    from packager.elsewhere import Elsewhere
     from packager.origin import setup_origin
     from packager.player_page import setup_player
+    from streams.owners import OwnerDirectory
 
-    setup_origin(app, settings.effective_media_dir)
+    redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
+    stack.push_async_callback(redis.aclose)
+    node_id = NodeFiles(settings.data_dir).node_id()
+    owners = OwnerDirectory(redis, Keys(settings.redis_prefix), node_id)
+    stack.push_async_callback(owners.close)
+    setup_origin(app, settings.effective_media_dir, elsewhere=Elsewhere(owners))
     setup_player(app, HLS_JS_FILE)

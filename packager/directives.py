@@ -49,9 +49,10 @@ def parse_directives(query: MultiMapping[str]) -> Directives:
 
 def check_reachable(directives: Directives, presentation: Presentation, name: str) -> None:
     """Refuse what lies too far ahead: such a request would only wait to time out. Raises `BadDirective`."""
-    if directives.msn is None or presentation.session is None:
-        return
     rendition = presentation.renditions[name]
+    if directives.msn is None or presentation.session is None or not rendition.segments:
+        # A session that has just come from another node is known to players, but has nothing here yet.
+        return
     last = rendition.segments[-1] if rendition.segments else None
     last_msn = -1 if last is None else last.msn if last.complete else last.msn - 1
     if directives.msn > last_msn + _ADVANCE_SEGMENTS:

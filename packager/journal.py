@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
+from math import inf
 from pathlib import Path
 
 from packager.records import Record, decode_record, encode_record
@@ -70,6 +72,13 @@ class JournalReader:
         except FileNotFoundError:
             return True
         return (stat.st_ino, stat.st_size) != (self._inode, self._offset)
+
+    def quiet_s(self) -> float:
+        """Seconds since the journal has grown; infinite when it is gone."""
+        try:
+            return time.time() - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return inf
 
     def poll(self) -> tuple[bool, Iterable[Record]]:
         """Whether to start over (the file is new or was rewritten), and the records since the last poll.

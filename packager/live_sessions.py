@@ -45,6 +45,22 @@ class LiveSession:
         return len(self._waiting)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether every rendition has begun."""
+        renditions = self.presentation.renditions
+        return bool(renditions) and all(rendition.segments for rendition in renditions.values())
+
+    @property
+    def target_duration_s(self) -> int:
+        """The target duration; 0 before anything is known."""
+        return 0 if self.presentation.session is None else self.presentation.session.target_duration_s
+
+    @property
+    def quiet_s(self) -> float:
+        """For how long nothing was published."""
+        return self._reader.quiet_s()
+
+    @property
     def stale(self) -> bool:
         """Whether the journal is not as it was at the last look."""
         return self._reader.has_news()
@@ -122,6 +138,10 @@ class LiveSessions:
         self._sessions.clear()
         self._watches.clear()
         self._inotify.close()
+
+    def directory(self, edge_id: str, session_id: str) -> Path:
+        """Where the media of a session are, if they are here."""
+        return self._media_dir / edge_id / session_id
 
     def current(self, edge_id: str) -> LiveSession:
         """The session that viewers of this edge id get. Raises `SessionGone`."""

@@ -14,7 +14,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
+from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import media_file, stream_part, wants_whole_file
@@ -41,13 +43,14 @@ _FILE = r"{file:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s}"
 _GZIP = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
 _PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
-SESSIONS: Final = web.AppKey("live_sessions", LiveSessions)
 GROWING: Final = web.AppKey("growing_parts", GrowingParts)
 _HOLD: Final = web.AppKey("hold_target_durations", float)
 
 
-def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations: float = 3) -> None:
-    """Serve `/live/…` from this media directory.
+def setup_origin(
+    app: web.Application, media_dir: Path, *, elsewhere: Elsewhere | None = None, hold_target_durations: float = 3
+) -> None:
+    """Serve `/live/…` from this media directory, and what is `elsewhere` from the nodes that have it.
 
     A request for what is not there yet is held for at most `hold_target_durations` (6.2.5.2: three), then answered
     with 503. Run the app with `handler_cancellation`: only then a viewer who leaves frees its wait at once.
@@ -55,15 +58,17 @@ def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations
     app[SESSIONS] = LiveSessions(media_dir)
     app[GROWING] = GrowingParts()
     app[_HOLD] = hold_target_durations
+    if elsewhere is not None:
+        app[ELSEWHERE] = elsewhere
     app.on_startup.append(_start)
     app.on_shutdown.append(_close)
     app.on_response_prepare.append(_finish_headers)
     master = rf"/live/{_EDGE}/master.m3u8"
     playlist = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{MEDIA_PLAYLIST}"
     media = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{_FILE}"
-    app.router.add_get(master, _multivariant)
-    app.router.add_get(playlist, _media_playlist)
-    app.router.add_get(media, _media_file)
+    app.router.add_get(master, anywhere(_multivariant, playlist=True))
+    app.router.add_get(playlist, anywhere(_media_playlist, playlist=True))
+    app.router.add_get(media, anywhere(_media_file, playlist=False))
     app.router.add_route(hdrs.METH_OPTIONS, "/live/{path:.*}", _preflight)
     app.router.add_get("/live/{path:.*}", _unknown)
 
@@ -71,12 +76,16 @@ def setup_origin(app: web.Application, media_dir: Path, *, hold_target_durations
 async def _start(app: web.Application) -> None:
     app[SESSIONS].start()
     app[GROWING].start()
+    if (elsewhere := app.get(ELSEWHERE)) is not None:
+        await elsewhere.start()
 
 
 async def _close(app: web.Application) -> None:
     """At shutdown, not at clean-up: requests that are held would delay it."""
     app[SESSIONS].close()
     app[GROWING].close()
+    if (elsewhere := app.get(ELSEWHERE)) is not None:
+        await elsewhere.close()
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -88,42 +97,33 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
 
 
 async def _multivariant(request: web.Request) -> web.Response:
-    try:
-        session = request.app[SESSIONS].current(request.match_info["edge_id"])
-    except SessionGone:
-        return _error(404, "no such live stream now")
+    session = request.app[SESSIONS].current(request.match_info["edge_id"])
     return _playlist(request, session, ("", False), multivariant_playlist, _SHORT)
 
 
 async def _media_playlist(request: web.Request) -> web.Response:
     name = request.match_info["rendition"]
-    try:
-        session = _session(request)
-    except SessionGone:
-        return _error(404, "no such session")
+    session = _session(request)
     known = session.presentation
     if known.session is None or name not in known.renditions:
-        return _error(404, "no such rendition")
+        return error(404, "no such rendition")
     cache_control, skip = _SHORT, False
     if known.session.low_latency:
         try:
             # What has ended is delivered whole, whatever is asked (6.2.5.1, 6.2.5.2).
             directives = NO_DIRECTIVES if known.ended else parse_directives(request.query)
             check_reachable(directives, known, name)
-        except BadDirective as error:
-            return _error(400, str(error))
+        except BadDirective as bad:
+            return error(400, str(bad))
         hold_s = known.session.target_duration_s * request.app[_HOLD]
-        try:
-            if not await session.wait_until(lambda now: is_satisfied(directives, now, name), hold_s):
-                return _error(503, f"nothing new for {hold_s} s")
-        except SessionGone:
-            return _error(404, "the session is gone")
+        if not await session.wait_until(lambda now: is_satisfied(directives, now, name), hold_s):
+            return error(503, f"nothing new for {hold_s} s")
         skip = directives.skip
         if directives.msn is not None:
             # The answer to a blocking request holds for all who ask the same.
             cache_control = f"public, max-age={known.session.target_duration_s}"
     if name not in session.presentation.renditions:
-        return _error(404, "no such rendition")
+        return error(404, "no such rendition")
     return _playlist(
         request, session, (name, skip), lambda now: media_playlist(now, name, skip=skip), cache_control
     )  # fmt: skip
@@ -131,18 +131,23 @@ async def _media_playlist(request: web.Request) -> web.Response:
 
 async def _media_file(request: web.Request) -> web.StreamResponse:
     name, file = request.match_info["rendition"], request.match_info["file"]
+    path = media_path(request)
     try:
-        session = _session(request)
+        session: LiveSession | None = _session(request)
     except SessionGone:
-        return _error(404, "no such session")
-    rendition = session.presentation.renditions.get(name)
-    kind = _AUDIO_TYPE if rendition is not None and rendition.info.kind == "audio" else _VIDEO_TYPE
+        # It has moved to another node; what was published here can still be fetched.
+        session = None
+    rendition = None if session is None else session.presentation.renditions.get(name)
+    is_audio = name == "audio" if rendition is None else rendition.info.kind == "audio"
+    kind = _AUDIO_TYPE if is_audio else _VIDEO_TYPE
     headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.CONTENT_TYPE: kind}
-    path = session.directory / name / file
     answer = media_file(request, path, headers)
-    if answer is None and (directives := _hinted_part(session.presentation, name, file)) is not None:
-        answer = await _hinted(request, session, path, directives, headers)
-    return answer if answer is not None else _error(404, "no such file, or not any more")
+    if answer is None:
+        if session is None:
+            raise SessionGone(path.parent.parent.name)
+        if (directives := _hinted_part(session.presentation, name, file)) is not None:
+            answer = await _hinted(request, session, path, directives, headers)
+    return answer if answer is not None else error(404, "no such file, or not any more")
 
 
 def _hinted_part(known: Presentation, name: str, file: str) -> Directives | None:
@@ -183,7 +188,7 @@ async def _preflight(request: web.Request) -> web.Response:
 
 
 async def _unknown(request: web.Request) -> web.Response:
-    return _error(404, "not found")
+    return error(404, "not found")
 
 
 def _session(request: web.Request) -> LiveSession:
@@ -214,7 +219,3 @@ def _playlist(
             session.rendered[key] = (*known[:2], gzipped)
         return web.Response(body=gzipped, headers=headers)
     return web.Response(body=known[1], headers=headers)
-
-
-def _error(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text + "\n")

@@ -73,12 +73,8 @@ class Rendition:
         return (last.msn + 1, 0) if last.complete else (last.msn, len(last.parts))
 
     def has_segment(self, msn: int) -> bool:
-        """Whether this segment, or a later one, is complete."""
-        if not self.segments:
-            return False
-        last = self.segments[-1]
-        # Before an open segment comes none or a complete one.
-        return last.msn >= msn if last.complete else last.msn > msn and len(self.segments) > 1
+        """Whether this segment is complete, or will not come any more: a later one has begun."""
+        return self.last_msn > msn or (self.last_msn == msn and self.segments[-1].complete)
 
     def has_part(self, msn: int, part: int) -> bool:
         """Whether this part, or a later one, exists. A part beyond a complete segment's last is the next's first."""

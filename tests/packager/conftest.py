@@ -11,8 +11,9 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from packager.anywhere import SESSIONS
 from packager.live_sessions import LiveSession, LiveSessions
-from packager.origin import SESSIONS, setup_origin
+from packager.origin import setup_origin
 from tests.packager.helpers import EDGE_ID, SESSION_ID, until
 
 MASTER = f"/live/{EDGE_ID}/master.m3u8"
