@@ -53,13 +53,13 @@ def check_reachable(directives: Directives, presentation: Presentation, name: st
     if directives.msn is None or presentation.session is None or not rendition.segments:
         # A session that has just come from another node is known to players, but has nothing here yet.
         return
-    last = rendition.segments[-1] if rendition.segments else None
-    last_msn = -1 if last is None else last.msn if last.complete else last.msn - 1
+    last = rendition.segments[-1]
+    last_msn = last.msn if last.complete else last.msn - 1
     if directives.msn > last_msn + _ADVANCE_SEGMENTS:
         raise BadDirective(f"_HLS_msn={directives.msn} exceeds {last_msn + _ADVANCE_SEGMENTS}")
     if directives.part is None or directives.msn < rendition.last_msn:
         return
-    parts = len(last.parts) if last is not None and directives.msn == last.msn else 0
+    parts = len(last.parts) if directives.msn == last.msn else 0
     part_target_s = presentation.session.part_target_s
     limit = parts - 1 + (ceil(_ADVANCE_S / part_target_s) if part_target_s < 1 else _ADVANCE_PARTS)
     if directives.part > limit:
