@@ -1,4 +1,4 @@
-"""Decoded pictures made fit for the ladder: square pixels, progressive, upright, 8-bit 4:2:0, the session's shape.
+"""Decoded pictures made fit for the ladder: square pixels, upright, 8-bit 4:2:0, the session's shape.
 
 An ordinary source needs none of this and passes through untouched; the rest goes through an FFmpeg filter graph.
 """
@@ -55,8 +55,6 @@ class PictureFitter:
 
     def _chain(self, frame: VideoFrame, sample_aspect: Fraction) -> list[tuple[str, str]]:
         chain: list[tuple[str, str]] = []
-        if frame.interlaced_frame:
-            chain.append(("bwdif", "mode=send_frame:deint=interlaced"))
         if frame.rotation % 360:
             turns = {90: "cclock", 270: "clock"}.get(frame.rotation % 360)
             chain += [("transpose", turns)] if turns else [("hflip", ""), ("vflip", "")]

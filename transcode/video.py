@@ -12,6 +12,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from packager.samples import Sample
+from transcode.deinterlace import Deinterlacer
 from transcode.encoder_settings import x264_options
 from transcode.picture import plausible_aspect
 from transcode.plan import PlannedRendition
@@ -23,7 +24,7 @@ _DECODERS = {"av1": "libdav1d"}
 
 
 class VideoDecoder:
-    """Decodes the pictures of one configuration. A corrupt picture is counted and skipped."""
+    """Decodes the pictures of one configuration to progressive frames. A corrupt picture is counted and skipped."""
 
     def __init__(self, config: VideoConfig) -> None:
         self._codec = cast(VideoCodecContext, av.CodecContext.create(_DECODERS.get(config.codec, config.codec), "r"))
@@ -31,6 +32,7 @@ class VideoDecoder:
         # FRAME threads would hold back one or two frames each.
         self._codec.thread_type = "SLICE"
         self._codec.thread_count = 1
+        self._deinterlacer = Deinterlacer()
         self.corrupt = 0
 
     def decode(self, data: bytes, dts_us: int, pts_us: int, keyframe: bool) -> list[VideoFrame]:
@@ -38,7 +40,7 @@ class VideoDecoder:
         packet = Packet(data)
         packet.dts, packet.pts, packet.time_base, packet.is_keyframe = dts_us, pts_us, _MICROSECONDS, keyframe
         try:
-            return self._codec.decode(packet)
+            return [done for frame in self._codec.decode(packet) for done in self._deinterlacer.frames(frame)]
         except av.FFmpegError:  # most often invalid data, but a decoder may have other words for it
             self.corrupt += 1
             return []
@@ -46,7 +48,8 @@ class VideoDecoder:
     def flush(self) -> list[VideoFrame]:
         """The frames still held for reordering. The decoder takes no packet afterwards."""
         try:
-            return self._codec.decode(None)
+            frames = [done for frame in self._codec.decode(None) for done in self._deinterlacer.frames(frame)]
+            return frames + self._deinterlacer.flush()
         except av.FFmpegError:
             return []
 
