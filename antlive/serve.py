@@ -61,6 +61,12 @@ def _remove_leftovers(files: NodeFiles) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _stop_signals() -> list[signal.Signals]:
+    """Ctrl-C, `kill`, and the end of the terminal unless it is to be outlived (`nohup`)."""
+    outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if outlives_terminal else [signal.SIGHUP])
+
+
 class Supervisor:
     """Starts the children in order, restarts one that dies, stops all in reverse order."""
 
@@ -79,7 +85,7 @@ class Supervisor:
     async def run(self) -> int:
         """Start, serve until a signal, stop."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stop_signals():
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
         stop = asyncio.create_task(self._stop.wait())

@@ -68,7 +68,7 @@ async def refused_start(directory: Path, **environment: str) -> tuple[int | None
     return process.returncode, stderr.decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_stops_everything_while_a_stream_is_live(
     tmp_path: Path, tiny_clip: Path, number: signal.Signals
 ) -> None:
