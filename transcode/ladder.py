@@ -12,6 +12,9 @@ from transcode.plan import PlannedRendition
 from transcode.rung_thread import RungThread
 from transcode.video import Scaler
 
+_UNEVEN_TICKS = 600
+"""A source that has left a tick without a picture is uneven for this long: it may leave any picture standing."""
+
 
 class Ladder:
     """Scales each frame down the rungs, each from the one above, and hands the results to the rungs' encoders."""
@@ -23,18 +26,26 @@ class Ladder:
         self._scalers = [Scaler(rendition.width_px, rendition.height_px) for rendition in renditions]
         self._rungs = rungs
         self._frames: list[VideoFrame | None] = [None] * len(rungs)
+        self._is_new = False
+        self._uneven_until_tick = -1
 
     def show(self, frame: VideoFrame, sample_aspect: Fraction, tick: int) -> None:
         """Make this the current picture, seen first at `tick`. May raise `av.FFmpegError`."""
         scaled = self._fitter.fit(frame, sample_aspect)
         for index, (scaler, rung) in enumerate(zip(self._scalers, self._rungs, strict=True)):
-            # Where only every other tick is encoded, the frames between need no scaling; the rungs below are as slow.
-            if tick % rung.ticks_per_frame and self._frames[index] is not None:
+            # Where only every other tick is encoded, the frames between need no scaling unless they may be repeated
+            # on the next tick; the rungs below are as slow.
+            even = tick > self._uneven_until_tick
+            if even and tick % rung.ticks_per_frame and self._frames[index] is not None:
                 break
             scaled = self._frames[index] = scaler.scale(scaled)
+        self._is_new = True
 
     def encode(self, tick: int) -> None:
         """Encode the current picture at this tick in every rendition that has a frame there."""
+        if not self._is_new:
+            self._uneven_until_tick = tick + _UNEVEN_TICKS
+        self._is_new = False
         for frame, rung in zip(self._frames, self._rungs, strict=True):
             if frame is not None and tick % rung.ticks_per_frame == 0:
                 rung.put(frame, tick)
