@@ -10,6 +10,10 @@ from typing import Any
 
 Document = dict[str, Any]
 
+_BOUNDS = (("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items"), ("minimum", "maximum", ""))
+_REQUIRED = "<b>required</b>"
+_MAY_BE_ABSENT = "left out when there is none"
+
 
 def docs_page(document: Document) -> str:
     """The page. Everything from the document is escaped."""
@@ -37,6 +41,7 @@ def docs_page(document: Document) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(info['title'])} API</title>"
+        '<link rel="icon" type="image/svg+xml" href="/console/icon.svg">'
         '<link rel="stylesheet" href="/docs/docs.css"></head><body>'
         f'<nav aria-label="Operations"><ul>{navigation}</ul></nav>'
         f"<main><h1>{escape(info['title'])} API</h1><p>{_prose(info['description'])}</p>"
@@ -74,7 +79,7 @@ def _operation(path: str, method: str, operation: Document, document: Document) 
         parts.append(f"<h4>{status}</h4><p>{_prose(response['description'])}</p>")
         for content_type, content in response.get("content", {}).items():
             if content_type == "application/json":
-                rows = _property_rows(_resolved(content["schema"], document), document)
+                rows = _property_rows(_resolved(content["schema"], document), document, is_answer=True)
                 parts.append(_table("Response body", rows))
             else:
                 parts.append(f"<p><code>{escape(content_type)}</code></p>")
@@ -91,29 +96,38 @@ def _table(title: str, rows: Iterable[str]) -> str:
 
 def _parameter_row(parameter: Document) -> str:
     kind = f"{_kind(parameter['schema'])}, in the {parameter['in']}"
-    return _row(parameter["name"], kind, parameter["required"], parameter["description"], parameter["schema"])
+    note = _REQUIRED if parameter["required"] else ""
+    return _row(parameter["name"], kind, note, parameter["description"], parameter["schema"])
 
 
-def _property_rows(schema: Document, document: Document, prefix: str = "") -> Iterable[str]:
+def _property_rows(schema: Document, document: Document, prefix: str = "", *, is_answer: bool = False) -> Iterable[str]:
     for name, given in schema.get("properties", {}).items():
         described = _resolved(given, document)
         is_required = name in schema.get("required", [])
-        yield _row(prefix + name, _kind(described), is_required, given.get("description", ""), described)
+        note = ("" if is_answer else _REQUIRED) if is_required else (_MAY_BE_ABSENT if is_answer else "")
+        yield _row(prefix + name, _kind(described), note, given.get("description", ""), described)
         items = _resolved(described.get("items", {}), document)
-        yield from _property_rows(described, document, f"{prefix}{name}.")
-        yield from _property_rows(items, document, f"{prefix}{name}[].")
+        yield from _property_rows(described, document, f"{prefix}{name}.", is_answer=is_answer)
+        yield from _property_rows(items, document, f"{prefix}{name}[].", is_answer=is_answer)
 
 
-def _row(name: str, kind: str, is_required: bool, description: str, schema: Document) -> str:
-    notes = [escape(kind)] + (["<b>required</b>"] if is_required else [])
-    bounds = {"minLength": "at least {} characters", "maxLength": "at most {} characters"}
-    bounds |= {"minimum": "at least {}", "maximum": "at most {}"}
-    notes += [escape(text.format(schema[word])) for word, text in bounds.items() if word in schema]
+def _row(name: str, kind: str, note: str, description: str, schema: Document) -> str:
+    notes = [escape(kind)] + ([note] if note else []) + list(_bounds(schema))
     if "enum" in schema:
         notes.append("one of " + " ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"]))
     if "default" in schema:
         notes.append(f"default <code>{escape(json.dumps(schema['default']))}</code>")
     return f"<tr><th><code>{escape(name)}</code></th><td>{', '.join(notes)}<br>{_prose(description)}</td></tr>"
+
+
+def _bounds(schema: Document) -> Iterable[str]:
+    for least, most, unit in _BOUNDS:
+        if least in schema and most in schema:
+            yield f"{schema[least]} to {schema[most]}{unit}"
+        elif most in schema:
+            yield f"at most {schema[most]}{unit}"
+        elif least in schema:
+            yield f"{schema[least]} or more{unit}"
 
 
 def _kind(schema: Document) -> str:

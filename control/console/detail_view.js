@@ -29,7 +29,7 @@ export class DetailView {
       this.show(await this.api.get(`/live-streams/${this.streamId}`));
     } catch (error) {
       const gone = error.status === 404 ? 'There is no such stream.' : error.message;
-      this.element.replaceChildren(h('p', { className: 'problem', role: 'alert' }, gone), h('a', { href: '#/streams' }, 'All streams'));
+      this.element.replaceChildren(h('a', { href: '#/streams', className: 'back' }, '← All streams'), h('div', { role: 'alert' }, h('h1', {}, gone)));
       this.badge = null;
     }
   }

@@ -150,7 +150,7 @@ async def test_the_page_shows_every_operation_and_runs_nothing(api: Api) -> None
     assert page.open == []
     operations = {o["operationId"] for methods in openapi_document(GROUPS)["paths"].values() for o in methods.values()}
     assert page.ids == operations
-    assert page.links == {f"#{name}" for name in operations} | {"/openapi.json", "/docs/docs.css"}
+    assert page.links == {f"#{name}" for name in operations} | {"/openapi.json", "/docs/docs.css", "/console/icon.svg"}
     assert not page.tags & {"script", "iframe", "img"}
     assert re.search(r"style\s*=", reply.body) is None
     style = await api.get("/docs/docs.css", key=None)
