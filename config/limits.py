@@ -31,6 +31,8 @@ class IngestLimits:
     refusal_grace_s: float = 0.5
     takeover_silence_s: float = 2.0
     no_usable_media_s: float = 15.0
+    worker_restarts: int = 3
+    worker_restarts_within_s: float = 60.0
     srt_backlog: int = 64
     srt_stream_id_bytes: int = 512
     srt_handshakes_per_ip_per_s: float = 10.0

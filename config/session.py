@@ -37,10 +37,34 @@ class SessionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Worker to ingest, with each segment: how far the session has come, and all that is fixed in it for good.
+
+    A worker that has none of the session's files, on another node, goes on with it by this.
+    """
+
+    session_id: str
+    session: dict[str, Any]
+    """The session's record in its journal (`packager.records.SessionRecord`)."""
+    next_msn: int
+    media_s: float
+    """Published media time of the newest media, in seconds."""
+    discontinuities: int
+    inits: int
+    at_s: float
+    """When this was so, in Unix time."""
+    type: Literal["checkpoint"] = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Ingest to worker: host this session."""
+    """Ingest to worker: host this session. One that another worker has begun is gone on with.
+
+    The worker looks for its files; `checkpoint` is needed only where they may be missing.
+    """
 
     spec: SessionSpec
+    checkpoint: Checkpoint | None = None
     type: Literal["open"] = "open"
 
 
@@ -115,10 +139,10 @@ class Health:
     type: Literal["health"] = "health"
 
 
-Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health
+Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint
 _TYPES: dict[str, type[Any]] = {
     "open": Open, "connect": Connect, "end": End, "drop": Drop,
-    "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health,
+    "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health, "checkpoint": Checkpoint,
 }  # fmt: skip
 
 
@@ -135,5 +159,8 @@ def decode_message(packet: bytes) -> Message:
         raise ValueError(f"unknown control message of {len(packet)} bytes")
     if kind is Open:
         fields["spec"] = SessionSpec(**fields["spec"])
+        if fields["checkpoint"] is not None:
+            checkpoint = {name: value for name, value in fields["checkpoint"].items() if name != "type"}
+            fields["checkpoint"] = Checkpoint(**checkpoint)
     message: Message = kind(**fields)
     return message

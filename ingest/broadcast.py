@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
 from config.limits import IngestLimits
-from config.session import Container, Ended, Failed, Health, Live, Note
-from ingest.admission import Buffer, EncoderConnection, PublishRequest
-from ingest.bitrate_cap import BitrateCap, BitrateWatch, cap_bps
-from ingest.handoff import WORKER_GONE, Handoff
+from config.session import Checkpoint, Ended, Failed, Health, Live, Note, encode_message
+from ingest.admission import PublishRequest
+from ingest.bitrate_cap import BitrateCap, cap_bps
+from ingest.connected_encoder import ConnectedEncoder
 from ingest.health import ConnectionHealth, told
+from ingest.restarts import RestartLimit
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
@@ -24,42 +25,6 @@ from streams.state import Event
 log = structlog.get_logger()
 
 _FAILURE_EVENTS = {"unsupported_codec": Event.UNSUPPORTED_CODEC}
-
-BITRATE_TOO_HIGH = "bitrate_too_high"
-
-# What the protocol servers hand on, by `PublishRequest.protocol`.
-_CONTAINERS: dict[str, Container] = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts"}
-
-
-class ConnectedEncoder:
-    """The encoder connection that a broadcast has now: the media sink that its protocol server writes to."""
-
-    def __init__(
-        self,
-        broadcast: Broadcast,
-        connection: EncoderConnection,
-        handoff: Handoff,
-        health: ConnectionHealth,
-        cap: BitrateCap,
-    ) -> None:
-        self.health = health
-        self.stream_id = broadcast.stream.stream_id
-        self.connection = connection
-        self._broadcast = broadcast
-        self._handoff = handoff
-        self._watch = BitrateWatch(cap, lambda: handoff.taken_bytes, lambda: connection.close(BITRATE_TOO_HIGH))
-        self.last_media_s = time.monotonic()
-
-    def write(self, buffers: Sequence[Buffer]) -> None:
-        """See `MediaSink.write`."""
-        self.last_media_s = time.monotonic()
-        self._handoff.write(buffers)
-
-    def close(self, reason: str) -> None:
-        """See `MediaSink.close`."""
-        self._watch.close()
-        self._handoff.close()
-        self._broadcast.encoder_left(self, reason)
 
 
 class Broadcast:
@@ -73,6 +38,7 @@ class Broadcast:
         transitions: Transitions,
         limits: IngestLimits,
         on_over: Callable[[Broadcast], None],
+        on_worker_died: Callable[[Broadcast], None],
         on_health: Callable[[Stream, IngestHealth | None], None],
     ) -> None:
         self.stream = stream
@@ -81,12 +47,16 @@ class Broadcast:
         self._transitions = transitions
         self._limits = limits
         self._on_over = on_over
+        self._on_worker_died = on_worker_died
         self._on_health = on_health
+        self._restarts = RestartLimit(limits.worker_restarts, limits.worker_restarts_within_s)
+        self._checkpoint = ""
         self._encoder: ConnectedEncoder | None = None
         self._connections = 0
         self._live = False
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
+        self._died_at_the_end = False
         self.let_gone = False
         """Whether another node has taken the session over."""
         self.finished = asyncio.Event()
@@ -106,6 +76,7 @@ class Broadcast:
             session_id=self.session_id,
             epoch=self.stream.epoch,
             delivering=self.delivering,
+            checkpoint=self._checkpoint,
         )
 
     @property
@@ -120,25 +91,28 @@ class Broadcast:
         if previous is not None:
             previous.connection.close("taken_over")
         self._connections += 1
-        sock = self.worker.connect(self.session_id, str(self._connections), _CONTAINERS[request.protocol])
-
-        def failed(reason: str) -> None:
-            if reason == WORKER_GONE:
-                # A worker that gives up says why before it closes; that reason is the better one.
-                self.worker.read_reports()
-            request.connection.close(reason)
-
-        handoff = Handoff(sock, self._limits.handoff_bytes, failed)
         health = ConnectionHealth(request, self.stream.quality)
         cap = BitrateCap(cap_bps(self.stream.quality, self._limits), self._limits.bitrate_window_s)
-        encoder = self._encoder = ConnectedEncoder(self, request.connection, handoff, health, cap)
+        encoder = self._encoder = ConnectedEncoder(
+            self.stream.stream_id, request, health, cap, self._limits.handoff_bytes, self._encoder_left
+        )
+        encoder.hand_to(self.worker, self.session_id, str(self._connections))
         if self._connections > 1 and previous is None:
             self._transitions.submit(Event.ENCODER_BACK)
         self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)
         self._log.debug("encoder_connected", protocol=request.protocol, connection=self._connections)
         return encoder
 
-    def encoder_left(self, encoder: ConnectedEncoder, reason: str) -> None:
+    def go_on_with(self, worker: Worker) -> None:
+        """Another worker hosts the session from now on: it gets the media of the encoder that is connected."""
+        self.worker = worker
+        if self._over:
+            worker.end(self.session_id)
+        elif self._encoder is not None:
+            self._connections += 1
+            self._encoder.hand_to(worker, self.session_id, str(self._connections))
+
+    def _encoder_left(self, encoder: ConnectedEncoder, reason: str) -> None:
         """The encoder's connection has ended: hold the session for its return."""
         if encoder is not self._encoder:
             return
@@ -178,21 +152,37 @@ class Broadcast:
                 if self._encoder is not None:
                     self._arm(None, None)
                 self._transitions.submit(Event.RENDITIONS_READY)
+        elif isinstance(report, Failed) and report.code == WORKER_DIED:
+            self._worker_died(report)
         elif isinstance(report, Failed):
             if not self._over:
                 self._log.warning("session_failed", code=report.code, message=report.message)
                 # A session that is live can fail in one way only; the reason tells them apart.
                 event = None if self._live else _FAILURE_EVENTS.get(report.code)
                 self._finish(event or Event.PIPELINE_FAILED, report.code)
-            if report.code == WORKER_DIED:
-                self.finished.set()
         elif isinstance(report, Ended):
             self.finished.set()
         elif isinstance(report, Health):
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
                 self._on_health(self.stream, health)
+        elif isinstance(report, Checkpoint):
+            self._checkpoint = encode_message(report).decode()
         elif isinstance(report, Note):
             self._log.info(report.event, **report.fields)
+
+    def _worker_died(self, report: Failed) -> None:
+        if self.finished.is_set():
+            return
+        was_over = self._over
+        if not was_over and not self._restarts.take():
+            self._log.warning("session_failed", code=report.code, message=report.message)
+            self._finish(Event.PIPELINE_FAILED, WORKER_DIED)
+        if self.let_gone or (was_over and self._died_at_the_end):
+            self.finished.set()
+            return
+        # One that is over needs a worker once more, which ends the playlists.
+        self._died_at_the_end = self._over
+        self._on_worker_died(self)
 
     def _no_usable_media(self) -> None:
         self._finish(Event.NO_USABLE_MEDIA, "no_usable_media")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
 
 from config.limits import IngestLimits
-from config.session import SessionSpec
+from config.session import Failed, SessionSpec
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
 from ingest.health import HealthWriter
 from ingest.transitions import Transitions
-from ingest.workers import WorkerPool
+from ingest.workers import WORKER_DIED, WorkerPool
 from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
 from streams.events import StreamEvent
 from streams.ids import key_hash, new_session_id
@@ -32,6 +32,7 @@ _SETTLE_S = 5.0
 _SESSION_OVER = frozenset({EventType.ENDED, EventType.ERROR, EventType.KEY_ROTATED, EventType.DELETED})
 _END_S = 10.0
 _CLOSE_S = 1.0
+_WORKER_RETRY_S = 0.3
 _EDGE_DIRS = "lse_*"
 _CURRENT = "current"
 _JOURNAL = "journal.jsonl"
@@ -158,7 +159,16 @@ class Broadcasts:
             transitions.submit(Event.PIPELINE_FAILED, reason="worker_not_started")
             await transitions.close()
             raise PublishRefused(Refusal.TRY_AGAIN, "no session worker could be started, try again") from error
-        broadcast = Broadcast(claim.stream, session_id, worker, transitions, self._limits, self._over, self._health.put)
+        broadcast = Broadcast(
+            claim.stream,
+            session_id,
+            worker,
+            transitions,
+            self._limits,
+            self._over,
+            self._worker_died,
+            self._health.put,
+        )
         worker.open(self._spec(claim.stream, session_id), broadcast.report)
         self._broadcasts[stream.stream_id] = broadcast
         self._transitions[session_id] = transitions
@@ -224,7 +234,28 @@ class Broadcasts:
         )
 
     def _over(self, broadcast: Broadcast) -> None:
-        task = asyncio.get_running_loop().create_task(self._clean_up(broadcast))
+        self._start(self._clean_up(broadcast))
+
+    def _worker_died(self, broadcast: Broadcast) -> None:
+        self._start(self._replace_worker(broadcast))
+
+    async def _replace_worker(self, broadcast: Broadcast) -> None:
+        """Another worker goes on with the session where its journal ends."""
+        stream = broadcast.stream
+        try:
+            worker = await self._workers.worker_for(stream.quality)
+        except (OSError, EOFError) as error:
+            log.error("worker_not_started", stream_id=stream.stream_id, error=str(error))
+            await asyncio.sleep(_WORKER_RETRY_S)
+            message = f"no session worker could be started: {error}"
+            broadcast.report(Failed(session_id=broadcast.session_id, code=WORKER_DIED, message=message))
+            return
+        log.warning("worker_replaced", stream_id=stream.stream_id, session_id=broadcast.session_id, pid=worker.pid)
+        worker.open(self._spec(stream, broadcast.session_id), broadcast.report)
+        broadcast.go_on_with(worker)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

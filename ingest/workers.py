@@ -19,6 +19,7 @@ import structlog
 
 from config.session import (
     MAX_PACKET_BYTES,
+    Checkpoint,
     Connect,
     Container,
     Drop,
@@ -37,7 +38,7 @@ from config.session import (
 
 log = structlog.get_logger()
 
-Report = Live | Failed | Ended | Note | Health
+Report = Live | Failed | Ended | Note | Health | Checkpoint
 OnReport = Callable[[Report], None]
 
 WORKER_DIED = "worker_died"
@@ -72,10 +73,13 @@ class Worker:
         """How many sessions it hosts."""
         return len(self._reports)
 
-    def open(self, spec: SessionSpec, on_report: OnReport) -> None:
-        """Host a session. Its reports, and a `Failed` if the worker dies, go to `on_report`."""
+    def open(self, spec: SessionSpec, on_report: OnReport, checkpoint: Checkpoint | None = None) -> None:
+        """Host a session, and go on with it if another worker has begun it; `checkpoint` if that was on another node.
+
+        Its reports, and a `Failed` if the worker dies, go to `on_report`.
+        """
         self._reports[spec.session_id] = on_report
-        self._send(Open(spec=spec))
+        self._send(Open(spec=spec, checkpoint=checkpoint))
 
     def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
         """A media socket for a new encoder connection; write a `container` to it, close it at the end."""
@@ -172,6 +176,7 @@ class WorkerPool:
         self._context.set_forkserver_preload([_WORKER_MODULE])
         self._workers: set[Worker] = set()
         self._shared: Worker | None = None
+        self._sharing = asyncio.Lock()
         self._reaping: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -182,9 +187,10 @@ class WorkerPool:
         """A worker for a new session of this quality."""
         if quality != "passthrough":
             return await self._spawn()
-        if self._shared is None:
-            self._shared = await self._spawn()
-        return self._shared
+        async with self._sharing:
+            if self._shared is None:
+                self._shared = await self._spawn()
+            return self._shared
 
     def release(self, worker: Worker) -> None:
         """A session of this worker is over: a worker without any is let go."""

@@ -95,6 +95,10 @@ class SourceCuts:
         self.made: deque[tuple[int, Slot]] = deque()
         """The cuts so far that nobody has followed yet: DTS in ticks, and the slot that began there."""
 
+    def go_on(self, slot: Slot, part_start: int | None = None, segment_start: int | None = None) -> None:
+        """Another worker has come as far as this slot; it and its segment begin at these DTS, in ticks."""
+        self._slot, self._segment_start, self._part_start = slot, segment_start, part_start or 0
+
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
         if self._segment_start is None:
@@ -143,6 +147,10 @@ class FollowedCuts:
         self._leader = leader
         self._timescale_hz = timescale_hz
         self._slot: Slot = (0, 0)
+
+    def go_on(self, slot: Slot) -> None:
+        """Another worker has come as far as this slot; cuts of the leader's that came after it are in `made`."""
+        self._slot = slot
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""

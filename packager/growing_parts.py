@@ -6,6 +6,7 @@ The journal alone says when a part is whole; inotify only says that there is mor
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,10 +64,17 @@ class GrowingPart:
             with suppress(SessionGone):
                 await session.wait_until(condition, hold_s)
             self.read()
-            self.is_whole = self._path.exists()
+            self.is_whole = self._is_this_file()
         finally:
             self.is_over = True
             self._wake()
+
+    def _is_this_file(self) -> bool:
+        """Whether the part that came to be is the one that was read: a new worker begins it anew."""
+        try:
+            return self._file is not None and self._path.stat().st_ino == os.fstat(self._file.fileno()).st_ino
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""

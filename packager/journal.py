@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from pathlib import Path
 
@@ -18,16 +18,35 @@ from packager.records import Record, decode_record, encode_record
 FILE_NAME = "journal.jsonl"
 
 
+def read_whole_lines(path: Path) -> list[bytes]:
+    """The lines of a journal that nobody writes now; a torn last one is left out. Raises `FileNotFoundError`."""
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
 class JournalWriter:
-    """Appends records; keeps those that are still wanted, so that it can rewrite the file without the others."""
+    """Appends records; keeps those that are still wanted, so that it can rewrite the file without the others.
+
+    A journal that is there already is gone on with; a line that its writer was killed at is cut off. Raises
+    `ValueError` when a line of it is no record.
+    """
 
     def __init__(self, path: Path, compact_at_least_lines: int = 2000) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._file = path.open("ab", buffering=0)
         self._records: list[Record] = []
+        self._file = path.open("ab", buffering=0)
+        if self._file.tell():
+            lines = read_whole_lines(path)
+            self._file.truncate(sum(map(len, lines)))
+            self._records = [decode_record(line) for line in lines]
         self._compact_at = compact_at_least_lines
         self._compact_at_least = compact_at_least_lines
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """The records that the file holds."""
+        return self._records
 
     def append(self, *records: Record) -> None:
         """Write records. Safe from several threads."""

@@ -10,16 +10,18 @@ parts the file that is to become a part grows, chunk by chunk, as `.{msn}.{part}
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import floor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from config.session import Checkpoint
+from packager.announcement import rendition_record
 from packager.cmaf import init_segment
-from packager.codecs import codec_string
 from packager.journal import FILE_NAME, JournalWriter
 from packager.presentation import WINDOW_SEGMENTS
 from packager.records import (
@@ -27,11 +29,12 @@ from packager.records import (
     OpenRecord,
     PartRecord,
     Record,
-    RenditionRecord,
     SegmentRecord,
     SessionRecord,
 )
-from packager.samples import Track, VideoTrack
+from packager.samples import Track
+from packager.session_lock import lock_session
+from packager.written import WrittenRendition, WrittenSession
 
 _KEEP_SEGMENTS = 2 * WINDOW_SEGMENTS + 1
 _KEEP_PARTS_TARGET_DURATIONS = 7
@@ -51,26 +54,16 @@ class Part:
     independent: bool
 
 
-@dataclass(slots=True)
-class _Segment:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoingOn:
+    """Where a rendition goes on that another worker has begun: the next part of segment `msn` begins at `start_s`.
+
+    `parts` are those that this segment has already.
+    """
+
     msn: int
-    duration_s: float
-    part_files: int
-
-
-@dataclass(slots=True)
-class _Rendition:
-    directory: Path
-    init: str = ""
-    inits: int = 0
-    discontinuities: int = 0
-    open: OpenRecord | None = None
-    open_parts: int = 0
-    growing: BinaryIO | None = None
-    """The file of a progressive part that is being written."""
-    segments: deque[_Segment] = field(default_factory=deque)
-    parts_from: int = 0
-    """The first media sequence number whose part files are still there."""
+    start_s: float
+    parts: tuple[Part, ...]
 
 
 class Publication:
@@ -79,7 +72,12 @@ class Publication:
     `wall_time_s` maps media time to Unix time, both in seconds. It should be linear, and give segments of video whole
     milliseconds: players move a playlist by what PROGRAM-DATE-TIME and durations disagree, and one moved later by a
     fraction of a millisecond stops hls.js (1.7.4), to which the last part then ends after what it holds of it. For the
-    same reason times are rounded down. `on_published` hears the rendition of each part and segment.
+    same reason times are rounded down. `on_published` hears the rendition of each part and segment, `on_checkpoint`
+    how far the session has come, each time a segment is complete.
+
+    A session that is in its directory already, begun by a worker that was killed, is gone on with: `renditions` and
+    `add_rendition` say where. `after` is how far a session has come whose files are on another node: what is published
+    here follows a discontinuity. Raises `SessionBusy` while another process writes the session.
     """
 
     def __init__(
@@ -94,6 +92,8 @@ class Publication:
         target_duration_s: int,
         chunk_s: float = 0.0,
         wall_time_s: Callable[[float], float],
+        frozen: Mapping[str, Any] | None = None,
+        after: Checkpoint | None = None,
     ) -> None:
         self._edge_dir = media_dir / edge_id
         self._session_id = session_id
@@ -104,95 +104,151 @@ class Publication:
         # What has left the playlist stays for as long as the playlist is, and for a segment (6.2.2).
         self._keep_segments_s = 2 * window_s + target_duration_s
         self._wall_time_s = wall_time_s
-        self._discontinuous: set[int] = set()
+        self._after = after
         self._lock = threading.Lock()
-        self._renditions: dict[str, _Rendition] = {}
+        self._checkpoint_msn = 0
+        self._growing: dict[str, BinaryIO] = {}  # the files of progressive parts that are being written
+        self.breaks = after is not None
+        """Whether renditions that are added now begin after a discontinuity."""
         self.on_published: Callable[[str], None] = lambda rendition: None
+        self.on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None
         self._directory = self._edge_dir / session_id
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory_lock = lock_session(self._directory)
         self._journal = JournalWriter(self._directory / FILE_NAME)
-        self._journal.append(
-            SessionRecord(
-                edge_id=edge_id,
-                session_id=session_id,
-                low_latency=low_latency,
-                part_target_s=part_target_s,
-                target_duration_s=target_duration_s,
-                window_s=window_s,
-                progressive=self.chunk_s > 0,
+        if not self._journal.records:
+            self._journal.append(
+                SessionRecord(
+                    edge_id=edge_id,
+                    session_id=session_id,
+                    low_latency=low_latency,
+                    part_target_s=part_target_s,
+                    target_duration_s=target_duration_s,
+                    window_s=window_s,
+                    progressive=self.chunk_s > 0,
+                    frozen=dict(frozen or {}),
+                )
             )
+        self._written = WrittenSession(self._journal.records)
+        for name, rendition in self._written.renditions.items():
+            rendition.inits = len(list((self._directory / name).glob("init-*.mp4")))
+            rendition.init = rendition.init or f"init-{rendition.inits - 1}.mp4"
+            # Whoever reads a part that was growing has the beginning of one that will never be.
+            for left in (self._directory / name).glob(".*"):
+                left.unlink()
+
+    @property
+    def renditions(self) -> Mapping[str, WrittenRendition]:
+        """What is written, by rendition."""
+        return self._written.renditions
+
+    @property
+    def has_media(self) -> bool:
+        """Whether anything is published yet."""
+        return any(rendition.starts for rendition in self.renditions.values())
+
+    @property
+    def next_msn(self) -> int:
+        """The first media sequence number that no rendition has begun."""
+        return max(self._written.next_msn, self._after.next_msn if self._after else 0)
+
+    def goes_on_with(self, tracks: Iterable[Track]) -> bool:
+        """Whether these tracks are those that the session has: they can follow what is written without a seam."""
+        tracks = list(tracks)
+        return self.renditions.keys() == {track.name for track in tracks} and all(
+            self._init_is(track) for track in tracks
         )
 
-    def add_rendition(self, track: Track) -> None:
-        """Announce a rendition and write its init segment."""
-        rendition = _Rendition(self._directory / track.name)
-        rendition.directory.mkdir(exist_ok=True)
-        self._renditions[track.name] = rendition
+    def break_off(self) -> None:
+        """Complete the segments that are open with the parts they have; what follows is after a discontinuity."""
+        for name, rendition in self.renditions.items():
+            if rendition.open is not None and (parts := self._parts_of(name, rendition)):
+                self.finish_segment(name, parts)
+            # A segment that has begun without a part is published by nobody: its number is left out.
+            rendition.open = None
+        self.breaks = self.has_media
+
+    def add_rendition(self, track: Track) -> GoingOn | None:
+        """Announce a rendition and write its init segment; where it goes on when it is there already."""
+        rendition = self.renditions.get(track.name)
+        (self._directory / track.name).mkdir(exist_ok=True)
+        if rendition is not None and not self.breaks and self._init_is(track):
+            if not rendition.starts:
+                return None
+            return GoingOn(
+                msn=rendition.next_msn, start_s=rendition.next_s, parts=tuple(self._parts_of(track.name, rendition))
+            )
+        if rendition is None:
+            rendition = self._written.renditions[track.name] = WrittenRendition(rendition_record(track))
+            if self._after is not None:
+                rendition.inits, rendition.discontinuities = self._after.inits, self._after.discontinuities
         self._write_init(rendition, track)
-        self._journal.append(_rendition_record(track))
+        self._journal.append(rendition_record(track))
+        return None
 
     def change_track(self, track: Track) -> None:
         """The rendition goes on with another decoder configuration, from its next segment on."""
-        self._write_init(self._renditions[track.name], track)
-        self._journal.append(_rendition_record(track))
+        self._write_init(self.renditions[track.name], track)
+        self._journal.append(rendition_record(track))
 
     def update_track(self, track: Track) -> None:
         """Replace what the multivariant playlist says of a rendition, such as its bitrate."""
-        self._journal.append(_rendition_record(track))
+        self._journal.append(rendition_record(track))
 
     def open_segment(self, name: str, msn: int, start_s: float, discontinuity: bool) -> None:
         """A segment begins at this media time. A discontinuity of one rendition is one of all (6.2.4)."""
-        rendition = self._renditions[name]
+        rendition = self.renditions[name]
+        if rendition.open is not None and rendition.open.msn == msn:  # begun by a worker that was killed
+            return
         with self._lock:
             if discontinuity:
-                self._discontinuous.add(msn)
-            discontinuity = msn in self._discontinuous
-        rendition.discontinuities += discontinuity
-        rendition.open_parts = 0
-        rendition.open = OpenRecord(
-            rendition=name,
-            msn=msn,
-            program_date_time_ms=floor(self._wall_time_s(start_s) * 1000 + _ROUNDING_MS),
-            discontinuity=discontinuity,
-            discontinuities=rendition.discontinuities,
-            init=rendition.init,
+                self._written.discontinuous.add(msn)
+            discontinuity = msn in self._written.discontinuous
+        self._append(
+            OpenRecord(
+                rendition=name,
+                msn=msn,
+                start_s=start_s,
+                program_date_time_ms=floor(self._wall_time_s(start_s) * 1000 + _ROUNDING_MS),
+                discontinuity=discontinuity,
+                discontinuities=rendition.discontinuities + discontinuity,
+                init=rendition.init,
+            )
         )
-        self._journal.append(rendition.open)
 
     def append_chunk(self, name: str, data: bytes) -> None:
         """The next fragment of the part that comes next, for those who have asked for it already."""
-        rendition = self._renditions[name]
-        assert rendition.open is not None
-        if rendition.growing is None:
-            path = rendition.directory / part_file(rendition.open.msn, rendition.open_parts)
-            rendition.growing = temporary_of(path).open("wb", buffering=0)
-        rendition.growing.write(data)
+        if name not in self._growing:
+            rendition = self.renditions[name]
+            assert rendition.open is not None
+            path = self._directory / name / part_file(rendition.open.msn, len(rendition.open_parts))
+            self._growing[name] = temporary_of(path).open("wb", buffering=0)
+        self._growing[name].write(data)
 
     def write_part(self, name: str, part: Part) -> None:
         """A part of the open segment. A classic session has no part files."""
         if self._low_latency:
-            self._journal.append(self._write_part_file(name, part))
+            self._append(self._write_part_file(name, len(self.renditions[name].open_parts), part))
             self.on_published(name)
 
-    def finish_segment(self, name: str, parts: Sequence[Part], *, last_is_published: bool = False) -> None:
+    def finish_segment(self, name: str, parts: Sequence[Part]) -> None:
         """The open segment is complete with the last of these parts: its file holds what they hold.
 
-        The journal names that part and the segment in one go, so that no playlist hints at a part in between; unless
-        it `last_is_published`, because more was expected to follow in this segment.
+        The journal names that part and the segment in one go, so that no playlist hints at a part in between.
         """
-        rendition = self._renditions[name]
+        rendition = self.renditions[name]
         opened = rendition.open
         assert opened is not None
-        records: list[Record] = []
-        if self._low_latency and not last_is_published:
-            records.append(self._write_part_file(name, parts[-1]))
-        _write_whole(rendition.directory / f"{opened.msn}.m4s", b"".join(part.data for part in parts))
-        duration_s = sum(part.duration_s for part in parts)
+        records: list[OpenRecord | PartRecord | SegmentRecord] = []
+        if self._low_latency:
+            already = len(rendition.open_parts)
+            records += [self._write_part_file(name, index, parts[index]) for index in range(already, len(parts))]
+        _write_whole(self._directory / name / f"{opened.msn}.m4s", b"".join(part.data for part in parts))
         records.append(
             SegmentRecord(
                 rendition=name,
                 msn=opened.msn,
-                duration_s=duration_s,
+                duration_s=sum(part.duration_s for part in parts),
                 program_date_time_ms=opened.program_date_time_ms,
                 discontinuity=opened.discontinuity,
                 discontinuities=opened.discontinuities,
@@ -200,10 +256,10 @@ class Publication:
                 independent=parts[0].independent,
             )
         )
-        self._journal.append(*records)
+        self._append(*records)
         self.on_published(name)
-        rendition.segments.append(_Segment(opened.msn, duration_s, rendition.open_parts))
-        self._forget_old(rendition)
+        self._forget_old(name, rendition)
+        self._tell_checkpoint(opened.msn)
 
     def make_current(self) -> None:
         """From now on viewers of the edge id get this session."""
@@ -214,50 +270,88 @@ class Publication:
         if final:
             self._journal.append(EndRecord())
         self._journal.close()
+        os.close(self._directory_lock)
 
-    def _write_init(self, rendition: _Rendition, track: Track) -> None:
+    def _append(self, *records: OpenRecord | PartRecord | SegmentRecord) -> None:
+        self._journal.append(*records)
+        for record in records:
+            self.renditions[record.rendition].feed(record)
+
+    def _init_is(self, track: Track) -> bool:
+        """Whether this is the track that the rendition has now."""
+        init = self._directory / track.name / self.renditions[track.name].init
+        return init.is_file() and init.read_bytes() == init_segment(track)
+
+    def _write_init(self, rendition: WrittenRendition, track: Track) -> None:
         rendition.init = f"init-{rendition.inits}.mp4"
         rendition.inits += 1
-        _write_whole(rendition.directory / rendition.init, init_segment(track))
+        _write_whole(self._directory / track.name / rendition.init, init_segment(track))
 
-    def _write_part_file(self, name: str, part: Part) -> PartRecord:
-        rendition = self._renditions[name]
-        assert rendition.open is not None
-        msn, index = rendition.open.msn, rendition.open_parts
-        path = rendition.directory / part_file(msn, index)
-        if rendition.growing is None:
+    def _parts_of(self, name: str, rendition: WrittenRendition) -> list[Part]:
+        """The parts that the open segment has, from their files."""
+        return [
+            Part(
+                (self._directory / name / part_file(part.msn, part.part)).read_bytes(),
+                part.duration_s,
+                part.independent,
+            )
+            for part in rendition.open_parts
+        ]
+
+    def _write_part_file(self, name: str, index: int, part: Part) -> PartRecord:
+        opened = self.renditions[name].open
+        assert opened is not None
+        path = self._directory / name / part_file(opened.msn, index)
+        growing = self._growing.pop(name, None)
+        if growing is None:
             _write_whole(path, part.data)
         else:
-            rendition.growing.write(part.data[rendition.growing.tell() :])
-            rendition.growing.close()
-            rendition.growing = None
+            growing.write(part.data[growing.tell() :])
+            growing.close()
             temporary_of(path).rename(path)
-        rendition.open_parts += 1
         return PartRecord(
-            rendition=name, msn=msn, part=index, duration_s=part.duration_s, independent=part.independent
+            rendition=name, msn=opened.msn, part=index, duration_s=part.duration_s, independent=part.independent
         )  # fmt: skip
 
-    def _forget_old(self, rendition: _Rendition) -> None:
-        segments = rendition.segments
+    def _tell_checkpoint(self, msn: int) -> None:
+        with self._lock:
+            if msn < self._checkpoint_msn:
+                return
+            self._checkpoint_msn = msn + 1
+        written = self._written
+        self.on_checkpoint(
+            Checkpoint(
+                session_id=self._session_id,
+                session=asdict(written.session),
+                next_msn=self.next_msn,
+                media_s=written.media_s,
+                discontinuities=max(rendition.discontinuities for rendition in self.renditions.values()),
+                inits=max(rendition.inits for rendition in self.renditions.values()),
+                at_s=time.time(),
+            )
+        )
+
+    def _forget_old(self, name: str, rendition: WrittenRendition) -> None:
+        segments, directory = rendition.segments, self._directory / name
         after_s = sum(segment.duration_s for segment in segments)
         for segment in segments:
             after_s -= segment.duration_s
             if segment.msn >= rendition.parts_from and after_s > self._keep_parts_s:
                 for part in range(segment.part_files):
-                    (rendition.directory / part_file(segment.msn, part)).unlink(missing_ok=True)
+                    (directory / part_file(segment.msn, part)).unlink(missing_ok=True)
                 rendition.parts_from = segment.msn + 1
         kept_s = sum(segment.duration_s for segment in segments)
         while len(segments) > _KEEP_SEGMENTS and kept_s - segments[0].duration_s > self._keep_segments_s:
             segment = segments.popleft()
             kept_s -= segment.duration_s
-            (rendition.directory / f"{segment.msn}.m4s").unlink(missing_ok=True)
+            (directory / f"{segment.msn}.m4s").unlink(missing_ok=True)
         self._journal.compact(self._wanted)
 
     def _wanted(self, record: Record) -> bool:
         if isinstance(record, OpenRecord | PartRecord):
-            return record.msn >= self._renditions[record.rendition].parts_from
+            return record.msn >= self.renditions[record.rendition].parts_from
         if isinstance(record, SegmentRecord):
-            segments = self._renditions[record.rendition].segments
+            segments = self.renditions[record.rendition].segments
             return not segments or record.msn >= segments[0].msn
         return True
 
@@ -276,27 +370,3 @@ def _write_whole(path: Path, data: bytes) -> None:
     temporary = temporary_of(path)
     temporary.write_bytes(data)
     temporary.rename(path)
-
-
-def _rendition_record(track: Track) -> RenditionRecord:
-    codecs = codec_string(track)
-    if isinstance(track, VideoTrack):
-        return RenditionRecord(
-            name=track.name,
-            kind="video",
-            codecs=codecs,
-            bandwidth_bps=track.bandwidth_bps,
-            average_bandwidth_bps=track.average_bandwidth_bps,
-            width_px=track.display_width_px,
-            height_px=track.height_px,
-            frame_rate=float(track.frame_rate or 0),
-            may_carry_captions=track.may_carry_captions,
-        )
-    return RenditionRecord(
-        name=track.name,
-        kind="audio",
-        codecs=codecs,
-        bandwidth_bps=track.bandwidth_bps,
-        average_bandwidth_bps=track.average_bandwidth_bps,
-        channels=track.channels,
-    )

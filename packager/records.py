@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 
@@ -20,6 +20,8 @@ class SessionRecord:
     window_s: float
     progressive: bool = False
     """Whether the file of the part that comes next can be read while it grows."""
+    frozen: dict[str, Any] = field(default_factory=dict)
+    """What the session's worker has fixed for good, for a worker that goes on with the session. Playlists need none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +70,12 @@ class SegmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRecord:
-    """A segment has begun: what its parts need to be listed before it is complete."""
+    """A segment has begun, at this media time: what its parts need to be listed before it is complete."""
 
     type: ClassVar[str] = "open"
     rendition: str
     msn: int
+    start_s: float
     program_date_time_ms: int
     discontinuity: bool
     discontinuities: int

@@ -9,6 +9,8 @@ from packager.cuts import Cut, CutPolicy, SourceCuts
 from packager.publication import Part, Publication
 from packager.samples import Sample, Track
 
+_FRAGMENTS_PER_SEGMENT = 1000
+
 
 @dataclass(slots=True)
 class _OpenPart:
@@ -30,10 +32,15 @@ class RenditionSegmenter:
         self._samples: list[Sample] = []
         self._part: _OpenPart | None = None
         self._parts: list[Part] = []
-        self._fragments = 0
-        self._next_msn = 0
-        self._discontinuity = False
-        publication.add_rendition(track)
+        self._next_msn = publication.next_msn if publication.breaks else 0
+        self._discontinuity = publication.breaks
+        self.going_on = publication.add_rendition(track)
+        """Where a rendition goes on that another worker has begun."""
+        if self.going_on is not None:
+            self._parts = list(self.going_on.parts)
+            self._next_msn = self.going_on.msn + bool(self._parts)
+        # Above all that were given out: they only have to rise.
+        self._fragments = self._next_msn * _FRAGMENTS_PER_SEGMENT
 
     def add(self, sample: Sample) -> None:
         """The next sample in decode order."""
@@ -68,9 +75,8 @@ class RenditionSegmenter:
         """Publish what is open."""
         if self._part is not None:
             self._parts.append(self._take_part(self._part))
+        if self._parts:
             self._publication.finish_segment(self._track.name, self._parts)
-        elif self._parts:
-            self._publication.finish_segment(self._track.name, self._parts, last_is_published=True)
         self._parts = []
 
     def _cut(self, cut: Cut) -> None:

@@ -90,6 +90,10 @@ class AacEncoder:
             average_bandwidth_bps=AUDIO_BITRATE_BPS,
         )
 
+    def start_at(self, sample: int) -> None:
+        """The first block is heard this much later. To be called before there is any."""
+        self._origin_samples += sample
+
     def encode(self, block: Block) -> list[Sample]:
         """The samples (AAC frames) that are complete once this block is in."""
         self._pending.append(block)
@@ -146,6 +150,11 @@ class AudioTranscoder:
     def clock(self) -> SampleClock:
         """Where the rendition stands, and how much silence and cutting it took."""
         return self._clock
+
+    def start_at(self, sample: int) -> None:
+        """Samples before this one are published already. To be called before there is anything."""
+        self._clock.position = sample
+        self._encoder.start_at(sample)
 
     def configure(self, config: AudioConfig) -> None:
         """From now on packets are of this configuration."""

@@ -47,7 +47,7 @@ class Ladder:
             self._uneven_until_tick = tick + _UNEVEN_TICKS
         self._is_new = False
         for frame, rung in zip(self._frames, self._rungs, strict=True):
-            if frame is not None and tick % rung.ticks_per_frame == 0:
+            if frame is not None and tick % rung.ticks_per_frame == 0 and tick >= rung.first_tick:
                 rung.put(frame, tick)
 
     def close(self) -> None:

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
-from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from config.ladders import AUDIO_SAMPLE_RATE_HZ, LADDERS, VIDEO_PEAK_SHARE
 from config.session import Container, Failed, Health, Live, Note, SessionSpec
-from packager.cuts import PlannedCuts
-from packager.publication import Publication
-from packager.samples import VideoTrack
-from packager.segmenter import RenditionSegmenter
-from transcode.audio import AudioTranscoder
 from transcode.audio_thread import AudioThread
+from transcode.begun import Begun, session_dir
+from transcode.grid import FrameGrid
 from transcode.ladder import Ladder
-from transcode.plan import CutPlan, plan_cuts, plan_renditions
+from transcode.ladder_output import LadderOutput
+from transcode.ladder_plan import Colours, LadderPlan
+from transcode.last_picture import black_picture, last_picture
 from transcode.readiness import Readiness
-from transcode.rung_thread import RungThread
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedVideo
 from transcode.units import AudioConfig, Hints, VideoConfig
-from transcode.video import RungEncoder
-from transcode.video_thread import Disconnected, NewConnection, VideoThread
+from transcode.video_thread import Disconnected, GoingOn, NewConnection, VideoThread
 
 _CONGESTED_UNITS = 600
 
 
 class LadderSession:
-    """See `transcode.session.Session`."""
+    """See `transcode.session.Session`. `begun` is what another worker has left of it."""
 
-    def __init__(self, spec: SessionSpec, report: Report) -> None:
+    def __init__(self, spec: SessionSpec, report: Report, begun: Begun | None = None) -> None:
         self._spec = spec
         self._report = report
-        self._clock = SessionClock(correct_drift=True)
-        self._source = Source(self._clock)
-        self._publication: Publication | None = None
         self._failed = False
+        self._output: LadderOutput | None = None
         self._audio = AudioThread(self._on_error)
+        going_on = None
+        if begun is None:
+            self._clock = SessionClock(correct_drift=True)
+        else:
+            plan = LadderPlan.from_dict(begun.frozen)
+            self._clock = SessionClock(correct_drift=True, start_wall_s=plan.start_wall_s, lag_s=plan.lag_s)
+            going_on = self._go_on(plan, begun)
+        self._source = Source(self._clock)
         self._video = VideoThread(
-            self._clock, self._build_ladder, self._audio.video_at, self._on_error, spec.slate_image
+            self._clock, self._begin, self._audio.video_at, self._on_error, spec.slate_image, going_on
         )
 
     def connected(self, container: Container) -> None:
@@ -73,54 +73,57 @@ class LadderSession:
     def end(self, *, final: bool = True) -> None:
         self._video.close()
         self._audio.close()
-        if self._publication is not None:
-            self._publication.end(final=final)
+        if self._output is not None:
+            self._output.publication.end(final=final)
 
-    def _build_ladder(
-        self, shape_px: tuple[int, int], rate: Fraction, origin_s: float, first_frame: VideoFrame
-    ) -> Ladder:
+    def _begin(self, shape_px: tuple[int, int], rate: Fraction, origin_s: float, first_frame: VideoFrame) -> Ladder:
         """Everything that depends on the source's size and rate; runs once, on the video thread."""
-        renditions = plan_renditions(LADDERS[self._spec.quality], *shape_px, rate)
-        step_ticks = max(rendition.ticks_per_frame for rendition in renditions)
-        cuts = plan_cuts(rate, self._spec.segment_s, self._spec.part_s, step_ticks)
-        lead_s = cuts.lead_ticks / cuts.rate
-        self._publication = publication = self._open_publication(cuts, origin_s - float(lead_s))
-        transcoder = AudioTranscoder(ceil(lead_s * AUDIO_SAMPLE_RATE_HZ))
-        readiness = Readiness([*(rendition.name for rendition in renditions), transcoder.track.name], self._go_live)
-        publication.on_published = readiness.published
-        rungs = []
-        for rendition in renditions:
-            encoder = RungEncoder(rendition, rate, cuts.gop_ticks, cuts.lead_ticks, first_frame)
-            policy = _cut_policy(cuts, encoder.timescale_hz)
-            segmenter = RenditionSegmenter(publication, _video_track(encoder), policy)
-            rungs.append(RungThread(encoder, segmenter, self._on_error))
-        policy = _cut_policy(cuts, transcoder.track.timescale_hz)
-        self._audio.start(transcoder, origin_s, RenditionSegmenter(publication, transcoder.track, policy))
+        plan = LadderPlan(
+            quality=self._spec.quality,
+            segment_s=self._spec.segment_s,
+            part_s=self._spec.part_s,
+            shape_px=shape_px,
+            rate=rate,
+            origin_s=origin_s,
+            start_wall_s=self._clock.start_wall_s,
+            lag_s=self._clock.lag.lag_s,
+            colours=Colours.of(first_frame),
+        )
+        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, self._clock.now_s()))
         width_px, height_px = shape_px
-        names = [rendition.name for rendition in renditions]
+        names = [rendition.name for rendition in plan.renditions]
         fields = {"width_px": width_px, "height_px": height_px, "frame_rate": float(rate), "renditions": names}
         self._report(Note(session_id=self._spec.session_id, event="source", fields=fields))
-        return Ladder(renditions, rungs, shape_px)
+        return output.ladder
 
-    def _open_publication(self, cuts: CutPlan, shift_s: float) -> Publication:
-        """`shift_s` is added to published times to get session times."""
-        # In whole milliseconds, as segments are: their PROGRAM-DATE-TIMEs are then exact.
-        zero_wall_s = round(self._clock.start_wall_s + shift_s + self._clock.lag.lag_s, 3)
-        return Publication(
-            Path(self._spec.media_dir),
-            edge_id=self._spec.edge_id,
-            session_id=self._spec.session_id,
-            low_latency=self._spec.low_latency,
-            window_s=self._spec.window_s,
-            part_target_s=cuts.part_target_s,
-            target_duration_s=cuts.target_duration_s,
-            chunk_s=self._spec.chunk_s,
-            wall_time_s=lambda media_s: zero_wall_s + media_s,
-        )
+    def _go_on(self, plan: LadderPlan, begun: Begun) -> GoingOn:
+        """Where another worker stopped: the last picture is shown until the encoder's next keyframe is here."""
+        now_s = self._clock.now_s()
+        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, now_s, begun))
+        grid = FrameGrid(plan.rate, plan.origin_s)
+        grid.next_tick = output.first_tick
+        top = plan.renditions[0].name
+        written = output.publication.renditions[top]
+        picture = last_picture(session_dir(self._spec) / top, written)
+        fields = {
+            "msn": output.publication.next_msn,
+            "behind_s": round(now_s - grid.end_s, 3),
+            "discontinuity": output.publication.breaks,
+        }
+        self._report(Note(session_id=self._spec.session_id, event="session_goes_on", fields=fields))
+        return GoingOn(grid, output.ladder, picture or black_picture(*plan.shape_px), is_slate=picture is None)
+
+    def _start(self, plan: LadderPlan, output: LadderOutput) -> LadderOutput:
+        self._output = output
+        names = [*(rendition.name for rendition in plan.renditions), output.transcoder.track.name]
+        output.publication.on_published = Readiness(names, self._go_live).published
+        output.publication.on_checkpoint = self._report
+        self._audio.start(output.transcoder, plan.origin_s, output.audio_segmenter)
+        return output
 
     def _go_live(self) -> None:
-        assert self._publication is not None
-        self._publication.make_current()
+        assert self._output is not None
+        self._output.publication.make_current()
         self._report(Live(session_id=self._spec.session_id))
 
     def _on_error(self, error: BaseException) -> None:
@@ -128,22 +131,3 @@ class LadderSession:
             self._failed = True
             message = f"{type(error).__name__}: {error}"
             self._report(Failed(session_id=self._spec.session_id, code="pipeline_failed", message=message))
-
-
-def _cut_policy(cuts: CutPlan, timescale_hz: int) -> PlannedCuts:
-    return PlannedCuts(cuts.part_starts_s, cuts.segment_s, timescale_hz, Fraction(0))
-
-
-def _video_track(encoder: RungEncoder) -> VideoTrack:
-    rendition = encoder.rendition
-    return VideoTrack(
-        name=rendition.name,
-        timescale_hz=encoder.timescale_hz,
-        codec="avc1",
-        decoder_config=encoder.decoder_config,
-        width_px=rendition.width_px,
-        height_px=rendition.height_px,
-        frame_rate=encoder.rate,
-        bandwidth_bps=int(rendition.bitrate_bps * VIDEO_PEAK_SHARE),
-        average_bandwidth_bps=rendition.bitrate_bps,
-    )

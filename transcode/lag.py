@@ -18,10 +18,10 @@ class ArrivalLag:
     The minimum follows a source clock that drifts against ours and ignores network stalls, which only add.
     """
 
-    def __init__(self, bucket_s: float = _BUCKET_S) -> None:
+    def __init__(self, bucket_s: float = _BUCKET_S, initial_s: float | None = None) -> None:
         self._bucket_s = bucket_s
         self._bucket_start_s = 0.0
-        self._minimum_s: float | None = None
+        self._minimum_s: float | None = initial_s
         self._previous_minimum_s: float | None = None
 
     def observe(self, arrival_s: float, media_s: float) -> None:

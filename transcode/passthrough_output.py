@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 
 from config.ladders import AUDIO_SAMPLE_RATE_HZ
 from config.session import Live, Note, SessionSpec
-from packager.cuts import FollowedCuts, SourceCuts
-from packager.publication import Publication
-from packager.samples import Sample, VideoTrack
-from packager.segmenter import RenditionSegmenter
+from packager.records import SessionRecord
+from packager.samples import VideoTrack
 from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
-from transcode.passthrough_tracks import (
-    VIDEO_TIMESCALE_HZ,
-    AudioTrackWriter,
-    CopiedAudio,
-    TranscodedAudio,
-    VideoTrackWriter,
-)
+from transcode.begun import Begun, new_record, open_publication
+from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ
+from transcode.passthrough_writers import ORIGIN_S, PassthroughWriters, kept_audio
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, TimedAudio, TimedVideo
 from transcode.units import AudioConfig, Hints, VideoConfig
 from transcode.video_shape import SAMPLE_ENTRIES, shape_of
 
-ORIGIN_S = 1.0
-"""Published media time of the first picture: above zero, so that no audio before it is negative."""
 SILENT_AFTER_S = 0.5
 _LONGEST_SEGMENTS = 3
 _GUESSED_BITRATE_BPS = 4_000_000
@@ -38,7 +29,10 @@ _LARGEST_DRIFT_S = 1.0
 
 
 class PassthroughOutput:
-    """Published time is session time shifted so that each connection goes on where the one before it ended."""
+    """Published time is session time shifted so that each connection goes on where the one before it ended.
+
+    `begun` is what another worker has left of the session. Raises `packager.session_lock.SessionBusy`.
+    """
 
     def __init__(
         self,
@@ -50,6 +44,7 @@ class PassthroughOutput:
         hints: Hints,
         first_keyframe: bytes,
         first_sound: bytes | None,
+        begun: Begun | None = None,
     ) -> None:
         self._spec = spec
         self._report = report
@@ -60,40 +55,42 @@ class PassthroughOutput:
         self._zero_wall_s = clock.start_wall_s
         self._zero_wall_shift_s: float | None = None
         self._last_audio_arrival_s = clock.now_s()
-        self._measured_from_s = ORIGIN_S
         self._measured_bytes = 0
         self._peak_bps = 0.0
         self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps)
+        session = begun.session if begun is not None else self._new_record(kept_form(audio, first_sound), hints)
+        after = begun.after if begun is not None else None
+        self._publication = open_publication(spec, session, self._wall_time_s, after)
+        self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
+        self._publication.on_checkpoint = report
+        writers = PassthroughWriters(self._publication, session, self._track, after)
+        self._video, self._video_segmenter = writers.video, writers.video_segmenter
+        self._audio, self._audio_segmenter = writers.audio, writers.audio_segmenter
+        self._measured_from_s = max(ORIGIN_S, self._video.end_s)
+        if audio is not None:
+            self._audio.configure(audio)
+        if begun is not None:
+            where = {"msn": self._publication.next_msn, "discontinuity": self._publication.breaks}
+            report(Note(session_id=spec.session_id, event="session_goes_on", fields=where))
+        fields = {"width_px": self._track.width_px, "height_px": self._track.height_px, "codecs": self._track.codec}
+        report(Note(session_id=spec.session_id, event="source", fields=fields))
+
+    def _new_record(self, form: AudioForm | None, hints: Hints) -> SessionRecord:
+        """All that is fixed with the first picture."""
+        spec = self._spec
         # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
         frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
         video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
-        form = kept_form(audio, first_sound)
         audio_frame_s = AAC_FRAME_SAMPLES / AUDIO_SAMPLE_RATE_HZ
         if form is not None:
             audio_frame_s = form.longest_samples / form.track.sample_rate_hz
-        part_target_s = _up_to_ms(video_part_s + audio_frame_s)
-        # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
-        self._target_duration_s = ceil(_LONGEST_SEGMENTS * spec.segment_s)
-        self._publication = Publication(
-            Path(spec.media_dir),
-            edge_id=spec.edge_id,
-            session_id=spec.session_id,
-            low_latency=spec.low_latency,
-            window_s=spec.window_s,
-            part_target_s=part_target_s,
-            target_duration_s=self._target_duration_s,
-            chunk_s=spec.chunk_s,
-            wall_time_s=self._wall_time_s,
+        return new_record(
+            spec,
+            part_target_s=_up_to_ms(video_part_s + audio_frame_s),
+            # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
+            target_duration_s=ceil(_LONGEST_SEGMENTS * spec.segment_s),
+            frozen={"segment_s": spec.segment_s, "video_part_s": video_part_s, "kept_audio": kept_audio(form)},
         )
-        self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
-        cuts = SourceCuts(spec.segment_s, video_part_s, self._target_duration_s, VIDEO_TIMESCALE_HZ)
-        self._video_segmenter = RenditionSegmenter(self._publication, self._track, cuts)
-        self._video = VideoTrackWriter(self._video_segmenter.add)
-        self._audio = self._audio_writer(form, cuts)
-        if audio is not None:
-            self._audio.configure(audio)
-        fields = {"width_px": self._track.width_px, "height_px": self._track.height_px, "codecs": self._track.codec}
-        report(Note(session_id=spec.session_id, event="source", fields=fields))
 
     def configure_video(self, config: VideoConfig) -> None:
         """From its first keyframe on a configuration that differs has a new init segment, after a discontinuity."""
@@ -162,19 +159,6 @@ class PassthroughOutput:
                 self._track, bandwidth_bps=int(rate_bps * _PEAK_SHARE), average_bandwidth_bps=int(rate_bps)
             )
             self._publication.update_track(self._track)
-
-    def _audio_writer(self, form: AudioForm | None, cuts: SourceCuts) -> AudioTrackWriter:
-        def publish(sample: Sample) -> None:
-            self._audio_segmenter.add(sample)
-
-        writer: AudioTrackWriter
-        if form is not None:
-            writer, track = CopiedAudio(publish, form, ORIGIN_S), form.track
-        else:
-            transcoded = TranscodedAudio(publish, ORIGIN_S)
-            writer, track = transcoded, transcoded.transcoder.track
-        self._audio_segmenter = RenditionSegmenter(self._publication, track, FollowedCuts(cuts, track.timescale_hz))
-        return writer
 
     def _wall_time_s(self, media_s: float) -> float:
         """Unix time in seconds: linear as long as a connection lasts, unless the source's clock has drifted far."""

@@ -6,6 +6,7 @@ Runs on its worker's loop, without threads and, unless audio must be made, witho
 from __future__ import annotations
 
 from config.session import Container, Health, SessionSpec
+from transcode.begun import Begun, close_playlists
 from transcode.passthrough_output import PassthroughOutput
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedVideo
@@ -16,10 +17,11 @@ AUDIO_WAIT_S = 1.0
 
 
 class PassthroughSession:
-    """See `transcode.session.Session`."""
+    """See `transcode.session.Session`. `begun` is what another worker has left of it."""
 
-    def __init__(self, spec: SessionSpec, report: Report) -> None:
+    def __init__(self, spec: SessionSpec, report: Report, begun: Begun | None = None) -> None:
         self._spec = spec
+        self._begun = begun
         self._report = report
         self._clock = SessionClock(correct_drift=False)
         self._source = Source(self._clock)
@@ -51,6 +53,8 @@ class PassthroughSession:
     def end(self, *, final: bool = True) -> None:
         if self._output is not None:
             self._output.end(final=final)
+        elif self._begun is not None and final:
+            close_playlists(self._spec, self._begun)
 
     def _take(self, unit: TimedUnit) -> None:
         if isinstance(unit, Hints):
@@ -76,7 +80,8 @@ class PassthroughSession:
         waiting.append(unit)
         first_sound = next((held.data for held in waiting if isinstance(held, TimedAudio)), None)
         sound_known = self._audio_config is not None and (self._audio_config.codec != "opus" or first_sound is not None)
-        if not sound_known and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
+        # What audio a session has is fixed when it begins.
+        if self._begun is None and not sound_known and unit.arrival_s - waiting[0].arrival_s < AUDIO_WAIT_S:
             return
         assert self._video_config is not None
         self._output = PassthroughOutput(
@@ -88,6 +93,7 @@ class PassthroughSession:
             self._hints,
             waiting[0].data,
             first_sound,
+            self._begun,
         )
         self._waiting = []
         for held in waiting:

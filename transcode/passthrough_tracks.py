@@ -17,10 +17,11 @@ Publish = Callable[[Sample], None]
 
 
 class VideoTrackWriter:
-    """Holds each picture back until the next one tells how long it lasts."""
+    """Holds each picture back until the next one tells how long it lasts. The first is due at `start_s`."""
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, start_s: float = 0.0) -> None:
         self._publish = publish
+        self._start_s = start_s
         self._held: tuple[int, int, bool, bytes] | None = None
         self._duration = VIDEO_TIMESCALE_HZ // 30
         self.bytes_written = 0
@@ -28,7 +29,7 @@ class VideoTrackWriter:
     @property
     def end_s(self) -> float:
         """Published time at which the next picture is due."""
-        return 0.0 if self._held is None else (self._held[0] + self._duration) / VIDEO_TIMESCALE_HZ
+        return self._start_s if self._held is None else (self._held[0] + self._duration) / VIDEO_TIMESCALE_HZ
 
     def add(self, dts_s: float, pts_s: float, keyframe: bool, data: bytes) -> None:
         """The next picture. Times are seconds on the published clock, ascending."""
@@ -44,7 +45,7 @@ class VideoTrackWriter:
         """Give out the last picture, as long as the one before it."""
         if self._held is not None:
             self._release()
-            self._held = None
+            self._start_s, self._held = self.end_s, None
 
     def _release(self) -> None:
         assert self._held is not None
@@ -92,10 +93,10 @@ class _Paced:
 class CopiedAudio(_Paced):
     """Audio as the source made it, on a clock of whole packets: gaps are filled with silent ones, overlaps are cut."""
 
-    def __init__(self, publish: Publish, form: AudioForm, origin_s: float) -> None:
+    def __init__(self, publish: Publish, form: AudioForm, start_s: float) -> None:
         super().__init__(publish, form.track.sample_rate_hz)
         self._form = form
-        self._next = round(origin_s * self._rate_hz)
+        self._next = round(start_s * self._rate_hz)
         self._jump = _AUDIO_JUMP_S * self._rate_hz
         self._matches = True
 
@@ -130,15 +131,20 @@ class CopiedAudio(_Paced):
 
 
 class TranscodedAudio(_Paced):
-    """Any other audio, or none at all, as the same AAC that a ladder has."""
+    """Any other audio, or none at all, as the same AAC that a ladder has.
 
-    def __init__(self, publish: Publish, origin_s: float) -> None:
+    What is heard before `start_s` is published already.
+    """
+
+    def __init__(self, publish: Publish, origin_s: float, start_s: float | None = None) -> None:
         from config.ladders import AUDIO_SAMPLE_RATE_HZ
         from transcode.audio import AudioTranscoder
 
         super().__init__(publish, AUDIO_SAMPLE_RATE_HZ)
         self._origin_s = origin_s
         self.transcoder = AudioTranscoder(round(origin_s * AUDIO_SAMPLE_RATE_HZ))
+        if start_s is not None:
+            self.transcoder.start_at(round((start_s - origin_s) * AUDIO_SAMPLE_RATE_HZ))
 
     def configure(self, config: AudioConfig) -> None:
         self.transcoder.configure(config)

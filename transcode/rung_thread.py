@@ -33,6 +33,11 @@ class RungThread:
         """How many ticks of the session's grid one frame of this rendition spans."""
         return self._encoder.rendition.ticks_per_frame
 
+    @property
+    def first_tick(self) -> int:
+        """The first tick that is wanted: the ones before it are published already."""
+        return self._encoder.first_tick
+
     def put(self, frame: VideoFrame, tick: int) -> None:
         """Queue a frame; waits while the queue is full, so that the caller feels an encoder that is behind."""
         self._inbox.put((frame, tick))

@@ -42,13 +42,15 @@ TimedUnit = TimedVideo | TimedAudio | VideoConfig | AudioConfig | Hints
 class SessionClock:
     """Session time: seconds since the session's first connection. `lag` tells how late media arrive on it.
 
-    `drift` is None where a source keeps its own pace.
+    `drift` is None where a source keeps its own pace. A session that another worker has begun goes on with its clock:
+    `start_wall_s` is when that started, in Unix time, and `lag_s` the lag that it had.
     """
 
-    def __init__(self, *, correct_drift: bool) -> None:
-        self._start_monotonic_s = time.monotonic()
-        self.start_wall_s = time.time()
-        self.lag = ArrivalLag()
+    def __init__(self, *, correct_drift: bool, start_wall_s: float | None = None, lag_s: float | None = None) -> None:
+        now_wall_s = time.time()
+        self.start_wall_s = now_wall_s if start_wall_s is None else start_wall_s
+        self._start_monotonic_s = time.monotonic() - (now_wall_s - self.start_wall_s)
+        self.lag = ArrivalLag(initial_s=lag_s)
         self.drift = DriftCorrection() if correct_drift else None
 
     def now_s(self) -> float:

@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from packager.samples import Sample
 from transcode.deinterlace import Deinterlacer
 from transcode.encoder_settings import x264_options
+from transcode.ladder_plan import LadderPlan
 from transcode.picture import plausible_aspect
 from transcode.plan import PlannedRendition
 from transcode.units import VideoConfig
@@ -80,24 +81,23 @@ class Scaler:
 
 
 class RungEncoder:
-    """Encodes one rendition. Every frame given is encoded; ticks are those of the session's grid.
+    """Encodes one rendition of a plan. Every frame given is encoded; ticks are those of the session's grid.
 
-    `lead_ticks` is the published time of tick 0: GOPs are counted from published time 0.
+    GOPs are counted from published time 0; tick 0 is published at the plan's lead.
 
     Samples leave in decode order. Their DTS counts frames, shifted so that an IDR has PTS = DTS: then a segment's
     first sample decodes and shows at the very media time at which the segment was cut.
     """
 
-    def __init__(
-        self, rendition: PlannedRendition, rate: Fraction, gop_ticks: int, lead_ticks: int, like: VideoFrame
-    ) -> None:
+    def __init__(self, rendition: PlannedRendition, plan: LadderPlan) -> None:
         self.rendition = rendition
-        self.rate = rate / rendition.ticks_per_frame
+        self.rate = plan.rate / rendition.ticks_per_frame
         # Frame durations are whole numbers of this timescale, for 30000/1001 as for 25.
         self.timescale_hz = self.rate.numerator
         self._frame_duration = self.rate.denominator
-        self._gop_ticks = gop_ticks
-        self._lead_ticks = lead_ticks
+        self._gop_ticks = plan.cuts.gop_ticks
+        self._lead_ticks = plan.cuts.lead_ticks
+        self.first_tick = 0
         self._encoded = 0
         codec = av.CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = rendition.width_px, rendition.height_px, "yuv420p"
@@ -106,8 +106,9 @@ class RungEncoder:
         codec.sample_aspect_ratio = Fraction(1)
         codec.thread_count = 1
         codec.flags |= av.codec.context.Flags.global_header
-        codec.color_primaries, codec.color_trc = like.color_primaries, like.color_trc
-        codec.colorspace, codec.color_range = like.colorspace, like.color_range
+        colours = plan.colours
+        codec.color_primaries, codec.color_trc = colours.primaries, colours.transfer
+        codec.colorspace, codec.color_range = colours.matrix, colours.range
         codec.options = x264_options(rendition.bitrate_bps, min(rendition.width_px, rendition.height_px))
         codec.open()
         self._codec = codec
@@ -118,12 +119,17 @@ class RungEncoder:
         assert self._codec.extradata is not None
         return self._codec.extradata
 
+    def start_at(self, tick: int) -> None:
+        """The first frame will be that of this tick. To be called before there is any."""
+        self.first_tick = tick
+        self._encoded = tick // self.rendition.ticks_per_frame
+
     def encode(self, frame: VideoFrame, tick: int) -> list[Sample]:
         """The samples that are complete once this frame is in. `tick` must be a multiple of `ticks_per_frame`."""
         frame.pts = tick // self.rendition.ticks_per_frame
         frame.time_base = 1 / self.rate
         # A decoded frame carries the type it had in the source, which x264 would obey.
-        starts_gop = tick == 0 or (tick + self._lead_ticks) % self._gop_ticks == 0
+        starts_gop = tick == self.first_tick or (tick + self._lead_ticks) % self._gop_ticks == 0
         frame.pict_type = PictureType.I if starts_gop else PictureType.NONE
         return [self._sample(packet) for packet in self._codec.encode(frame)]
 

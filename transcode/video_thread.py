@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -38,6 +39,17 @@ class Disconnected:
     """The encoder is gone: the grid goes on without waiting for late frames, until there is one of its successor."""
 
 
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """A session that another worker has begun: its grid, its ladder, and the picture that its viewers see."""
+
+    grid: FrameGrid
+    ladder: Ladder
+    picture: VideoFrame
+    is_slate: bool
+    """Whether there is none, so that viewers see the slate from the start."""
+
+
 VideoUnit = VideoConfig | TimedVideo | Hints | NewConnection | Disconnected
 BuildLadder = Callable[[tuple[int, int], Fraction, float, VideoFrame], Ladder]
 """Called once with the source's displayed size, the grid's rate, its origin in session time, and the first frame."""
@@ -53,6 +65,7 @@ class VideoThread:
         on_tick: Callable[[float, float], None],
         on_error: Callable[[BaseException], None],
         slate_image: str = "",
+        going_on: GoingOn | None = None,
     ) -> None:
         self._clock = clock
         self._slate_image = slate_image
@@ -75,6 +88,8 @@ class VideoThread:
         self._away = False
         self.dropped = 0
         """Frames not encoded because the session was behind."""
+        if going_on is not None:
+            self._go_on(going_on)
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
         self._thread.start()
 
@@ -91,6 +106,14 @@ class VideoThread:
         """Flush and stop. Returns when the last sample of every rendition is published."""
         self._inbox.put(None)
         self._thread.join()
+
+    def _go_on(self, begun: GoingOn) -> None:
+        self._grid, self._ladder, self._rate = begun.grid, begun.ladder, begun.grid.rate
+        self._last_frame, self._last_shown_s = begun.picture, self._clock.now_s()
+        if begun.is_slate:
+            self._show_slate(begun.ladder)
+        else:
+            begun.ladder.show(begun.picture, Fraction(1), tick=0)
 
     def _run(self) -> None:
         try:

@@ -30,6 +30,7 @@ from config.session import (
     decode_message,
     encode_message,
 )
+from transcode.begun import find_begun
 from transcode.ladder_session import LadderSession
 from transcode.passthrough_session import PassthroughSession
 from transcode.session import Session
@@ -144,7 +145,11 @@ class Host:
         spec = message.spec
         kind = PassthroughSession if spec.quality == "passthrough" else LadderSession
         try:
-            self._sessions[spec.session_id] = kind(spec, self._report)
+            begun = find_begun(spec, message.checkpoint)
+            if begun is not None and begun.ended:
+                self._report(Ended(session_id=spec.session_id))
+                return
+            self._sessions[spec.session_id] = kind(spec, self._report, begun)
         except Exception as error:
             traceback.print_exception(error, file=sys.stderr)
             message_text = f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from config.limits import LIMITS, IngestLimits
-from config.session import Ended, Failed, Live, SessionSpec
+from config.session import Checkpoint, Ended, Failed, Live, SessionSpec
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRequest
 from ingest.broadcasts import Broadcasts
@@ -29,7 +29,8 @@ QUICK = replace(LIMITS, takeover_silence_s=0.15)
 class FakeWorker:
     """Hosts sessions without media: it answers `end` unless it is told to hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int = 0) -> None:
+        self.pid = pid
         self.specs: list[SessionSpec] = []
         self.reports: dict[str, OnReport] = {}
         self.media: list[socket.socket] = []
@@ -38,7 +39,7 @@ class FakeWorker:
         self.hangs = False
         self.polls = 0
 
-    def open(self, spec: SessionSpec, on_report: OnReport) -> None:
+    def open(self, spec: SessionSpec, on_report: OnReport, checkpoint: Checkpoint | None = None) -> None:
         self.specs.append(spec)
         self.reports[spec.session_id] = on_report
 
@@ -118,6 +119,11 @@ class FakeConnection:
     def send(self, data: bytes = b"tag") -> None:
         assert self.sink is not None
         self.sink.write([data])
+
+    def send_buffers(self, buffers: list[bytes]) -> None:
+        """A whole tag, or the file header."""
+        assert self.sink is not None
+        self.sink.write(buffers)
 
 
 class OneStreamNode:

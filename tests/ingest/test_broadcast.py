@@ -132,7 +132,7 @@ async def test_a_live_session_may_be_without_new_pictures(store: StreamStore, tm
         assert await node.state() == "live"
 
 
-@pytest.mark.parametrize("code", ["unsupported_codec", "bad_media", "pipeline_failed", "worker_died"])
+@pytest.mark.parametrize("code", ["unsupported_codec", "bad_media", "pipeline_failed"])
 @pytest.mark.parametrize("live", [False, True])
 async def test_a_failure_ends_in_error_with_its_reason(
     store: StreamStore, tmp_path: Path, code: str, live: bool
@@ -157,8 +157,46 @@ async def test_a_failure_ends_in_error_with_its_reason(
 async def test_a_failure_while_the_encoder_is_away_is_an_error_at_once(store: StreamStore, tmp_path: Path) -> None:
     async with node_of(store, tmp_path, reconnect_window_s=60) as node:
         (await node.publish()).leave()
-        node.worker.fails("worker_died")
+        node.worker.fails("pipeline_failed")
         await node.wait_for_events("connecting", "disconnected", "error")
+
+
+async def test_a_worker_that_dies_is_replaced_and_the_encoder_stays(store: StreamStore, tmp_path: Path) -> None:
+    async with node_of(store, tmp_path, reconnect_window_s=60) as node:
+        encoder = await node.publish()
+        node.worker.goes_live()
+        for buffers in (FILE_HEADER, AVC_CONFIG, AAC_CONFIG, PICTURE, PICTURE):
+            encoder.send_buffers(buffers)
+        first = node.worker
+        first.fails("worker_died")
+        first.media[0].close()
+        encoder.send_buffers(PICTURE)  # to nobody
+        await wait_until(lambda: _true(bool(node.worker is not first and node.worker.media)), lambda: "a new worker")
+        assert node.worker.session_id == first.session_id
+        node.worker.goes_live()
+        encoder.send_buffers(LAST_PICTURE)
+        encoder.leave()
+        told = await closed(node.worker.media[0])
+        assert told == b"".join(map(b"".join, (FILE_HEADER, AVC_CONFIG, AAC_CONFIG, LAST_PICTURE)))
+        await node.wait_for_events("connecting", "live", "disconnected")
+        assert encoder.closed == []
+
+
+async def test_a_worker_that_dies_again_and_again_is_an_error(store: StreamStore, tmp_path: Path) -> None:
+    limits = replace(QUICK, worker_restarts=2)
+    async with node_of(store, tmp_path, reconnect_window_s=60, limits=limits) as node:
+        encoder = await node.publish()
+        node.worker.goes_live()
+        for count in (1, 2, 3):
+            assert encoder.closed == []
+            node.worker.fails("worker_died")
+            await wait_until(lambda: _true(len(node.pool.workers) == count + 1), lambda: "another worker")  # noqa: B023
+        events = await node.wait_for_events("connecting", "live", "error")
+        assert events[-1].reason == "worker_died" and encoder.closed == ["worker_died"]
+        assert {worker.session_id for worker in node.pool.workers} == {events[-1].session_id}
+        # The last one only closes the playlists.
+        await wait_until(lambda: _true(bool(node.pool.released)), lambda: "release")
+        assert node.worker.ended == [node.worker.session_id] and not node.worker.media
 
 
 async def test_a_worker_that_fails_may_still_write_its_last_bytes(store: StreamStore, tmp_path: Path) -> None:
@@ -201,6 +239,17 @@ async def test_reports_after_the_end_change_nothing(store: StreamStore, tmp_path
         worker.reports[worker.session_id](Failed(session_id=worker.session_id, code="worker_died", message=""))
         await node.broadcasts.close()
         await node.wait_for_events("connecting", "disconnected", "ended")
+
+
+def flv_tag(tag_type: int, body: bytes) -> list[bytes]:
+    return [bytes((tag_type, 0, 0, len(body), 0, 0, 0, 0, 0, 0, 0)), body, (11 + len(body)).to_bytes(4, "big")]
+
+
+FILE_HEADER = [b"FLV\1\5\0\0\0\11\0\0\0\0"]
+AVC_CONFIG = flv_tag(9, b"\x17\0\0\0\0configuration")
+AAC_CONFIG = flv_tag(8, b"\xaf\0\x11\x90")
+PICTURE = flv_tag(9, b"\x17\1\0\0\0picture")
+LAST_PICTURE = flv_tag(9, b"\x17\1\0\0\0last picture")
 
 
 async def _true(value: bool) -> bool:

@@ -52,7 +52,7 @@ def sessions(draw: st.DrawFn) -> Presentation:
         durations_s = [n / 100_000 for n in draw(st.lists(st.integers(42_500, 50_000), min_size=2, max_size=4))]
         whole = msn < count - 1 or draw(st.booleans())
         for name in (*(info.name for info in renditions), AUDIO.name):
-            records.append(OpenRecord(rendition=name, **shared))
+            records.append(OpenRecord(rendition=name, start_s=0.0, **shared))
             if low_latency:
                 records += [
                     PartRecord(rendition=name, msn=msn, part=n, duration_s=duration_s, independent=n == 0)

@@ -42,6 +42,7 @@ def opened(
     return OpenRecord(
         rendition=name,
         msn=msn,
+        start_s=msn * 2.0,
         program_date_time_ms=int(UNIX_S * 1000) + msn * 2000,
         discontinuity=discontinuity,
         discontinuities=before + discontinuity,

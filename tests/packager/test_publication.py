@@ -139,9 +139,9 @@ def test_everything_published_is_heard_of(tmp_path: Path) -> None:
 
 
 def test_viewers_get_the_session_that_was_made_current_last(tmp_path: Path) -> None:
-    Writer(tmp_path, live=False)
+    writer = Writer(tmp_path, live=False)
     assert not (tmp_path / EDGE_ID / "current").exists()
-    Writer(tmp_path)
+    writer.publication.make_current()
     assert (tmp_path / EDGE_ID / "current").read_text() == SESSION_ID
 
 

@@ -16,8 +16,9 @@ from transcode.rung_thread import RungThread
 class Rung:
     """Keeps what it is given, as (tick, luma)."""
 
-    def __init__(self, ticks_per_frame: int) -> None:
+    def __init__(self, ticks_per_frame: int, first_tick: int = 0) -> None:
         self.ticks_per_frame = ticks_per_frame
+        self.first_tick = first_tick
         self.got: list[tuple[int, int]] = []
 
     def put(self, frame: VideoFrame, tick: int) -> None:

@@ -19,7 +19,7 @@ OTHER = AudioConfig(codec="aac", extradata=b"\x12\x10", sample_rate_hz=0, channe
 def copied(published: list[Sample], config: AudioConfig, first: bytes) -> CopiedAudio:
     form = kept_form(config, first)
     assert form is not None
-    writer = CopiedAudio(published.append, form, origin_s=1.0)
+    writer = CopiedAudio(published.append, form, start_s=1.0)
     writer.configure(config)
     return writer
 

@@ -1,0 +1,162 @@
+"""A session whose writer was killed is gone on with by another, from its files or from its checkpoint."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config.session import Checkpoint
+from packager.publication import GoingOn, Part, Publication
+from packager.samples import Track
+from packager.session_lock import SessionBusy
+from packager.written import read_written
+from tests.packager.helpers import (
+    EDGE_ID,
+    SESSION_ID,
+    UNIX_S,
+    Writer,
+    audio_track,
+    new_publication,
+    replay,
+    video_track,
+)
+
+
+def kill(publication: Publication) -> None:
+    """What is left of a publication when its process is gone: only its files."""
+    os.close(publication._directory_lock)
+
+
+def go_on(media_dir: Path, *tracks: Track) -> tuple[Publication, list[GoingOn | None]]:
+    publication = new_publication(media_dir)
+    assert publication.goes_on_with(tracks)
+    return publication, [publication.add_rendition(track) for track in tracks]
+
+
+@pytest.mark.parametrize("parts", [0, 1, 3, 4, 5, 9, 42])
+def test_the_next_part_follows_the_last_in_the_same_segment(tmp_path: Path, parts: int) -> None:
+    writer = Writer(tmp_path)
+    writer.parts(parts)
+    kill(writer.publication)
+    publication, found = go_on(tmp_path, *writer.tracks)
+    msn, index = divmod(parts, 4)
+    for going_on in found:
+        if not parts:
+            assert going_on is None
+            continue
+        assert going_on is not None
+        assert going_on.msn == msn and going_on.start_s == pytest.approx(parts * 0.5)
+        assert [part.data for part in going_on.parts] == [f"msn {msn} part {n};".encode() for n in range(index)]
+    writer.publication = publication
+    writer.segments(2)
+    presentation = replay(writer.directory / "journal.jsonl")
+    for name, rendition in presentation.renditions.items():
+        numbers = [segment.msn for segment in rendition.segments]
+        assert numbers == list(range(numbers[0], numbers[-1] + 1)) and rendition.next_part == divmod(parts + 8, 4)
+        assert not any(segment.discontinuity or segment.gap for segment in rendition.segments)
+        whole = f"msn {msn} part 0;msn {msn} part 1;msn {msn} part 2;msn {msn} part 3;"
+        assert (writer.directory / name / f"{msn}.m4s").read_text() == whole
+        assert [path.name for path in (writer.directory / name).glob("init*")] == ["init-0.mp4"]
+
+
+def test_a_line_that_its_writer_was_killed_at_is_cut_off(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.parts(2)
+    kill(writer.publication)
+    journal = writer.directory / "journal.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"type":"part","rendition":"72')
+    writer.publication, _ = go_on(tmp_path, *writer.tracks)
+    writer.parts(1)
+    assert {rendition.next_part for rendition in replay(journal).renditions.values()} == {(0, 3)}
+
+
+def test_files_of_a_segment_are_removed_by_whoever_comes_later(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, window_s=4)
+    for _ in range(6):
+        writer.parts(23)
+        kill(writer.publication)
+        writer.publication, _ = go_on(tmp_path, *writer.tracks)
+    names = {path.name for path in (writer.directory / "720p").glob("*.m4s")}
+    assert len([name for name in names if name.count(".") == 1]) < 20
+    assert len([name for name in names if name.count(".") == 2]) < 40
+
+
+def test_another_decoder_configuration_follows_a_discontinuity(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.parts(6)
+    kill(writer.publication)
+    publication = new_publication(tmp_path)
+    video = replace(video_track(), decoder_config=bytes.fromhex("0164002affe1000467640000010000"))
+    assert not publication.goes_on_with([video, audio_track()])
+    publication.break_off()
+    assert publication.next_msn == 2
+    for track in (video, audio_track()):
+        assert publication.add_rendition(track) is None
+        publication.open_segment(track.name, 2, 4.0, publication.breaks)
+        publication.finish_segment(track.name, [Part(b"new", 2.0, True)])
+    for rendition in replay(writer.directory / "journal.jsonl").renditions.values():
+        assert [(segment.msn, segment.duration_s, segment.discontinuity) for segment in rendition.segments] == [
+            (0, 2.0, False),
+            (1, 1.0, False),
+            (2, 2.0, True),
+        ]
+        assert [segment.init for segment in rendition.segments] == ["init-0.mp4", "init-0.mp4", "init-1.mp4"]
+
+
+def test_a_session_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("packager.session_lock._WAIT_S", 0.01)
+    writer = Writer(tmp_path)
+    with pytest.raises(SessionBusy):
+        new_publication(tmp_path)
+    writer.publication.end(final=False)
+    new_publication(tmp_path)
+
+
+def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
+    checkpoints: list[Checkpoint] = []
+    writer = Writer(tmp_path / "a")
+    writer.publication.on_checkpoint = checkpoints.append
+    writer.segments(3)
+    assert [checkpoint.next_msn for checkpoint in checkpoints] == [1, 2, 3]
+    after = checkpoints[-1]
+    assert after.media_s == pytest.approx(6.0) and (after.discontinuities, after.inits) == (0, 1)
+    publication = Publication(
+        tmp_path / "b",
+        edge_id=EDGE_ID,
+        session_id=SESSION_ID,
+        low_latency=True,
+        window_s=12,
+        part_target_s=0.5,
+        target_duration_s=2,
+        wall_time_s=lambda media_s: UNIX_S + media_s,
+        after=after,
+    )
+    assert publication.breaks and publication.next_msn == 3
+    assert publication.add_rendition(video_track()) is None
+    publication.open_segment("720p", 5, 10.0, publication.breaks)
+    publication.finish_segment("720p", [Part(b"data", 2.0, True)])
+    (segment,) = replay(tmp_path / "b" / EDGE_ID / SESSION_ID / "journal.jsonl").renditions["720p"].segments
+    assert (segment.msn, segment.discontinuity, segment.discontinuities, segment.init) == (5, True, 1, "init-1.mp4")
+
+
+def test_a_segment_that_is_complete_but_for_the_kill_is_finished_from_its_parts(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.parts(3)
+    kill(writer.publication)
+    publication = new_publication(tmp_path)
+    publication.break_off()
+    publication.end()
+    written = read_written(writer.directory)
+    assert written is not None and written.ended
+    assert (writer.directory / "720p" / "0.m4s").read_text() == "msn 0 part 0;msn 0 part 1;msn 0 part 2;"
+
+
+def test_no_session_and_one_that_is_not_readable(tmp_path: Path) -> None:
+    assert read_written(tmp_path) is None
+    (tmp_path / "journal.jsonl").write_text("no journal\n")
+    with pytest.raises(ValueError, match="Expecting value"):
+        read_written(tmp_path)
