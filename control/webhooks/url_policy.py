@@ -67,4 +67,6 @@ def is_public(address: Address) -> bool:
         wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if wrapped is not None:
             return is_public(wrapped)
+        if address.is_site_local:  # deprecated (RFC 3879), and private where it is still in use
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
