@@ -2,7 +2,8 @@
 
 import { h } from './dom.js';
 
-// A dialog with a form. `submit` gets the form's data; what it throws is shown, and the dialog stays.
+// A dialog with a form. `submit` gets the form's data; what it throws is shown, and the dialog stays. A function that it
+// returns is called once the dialog is closed: a dialog that follows then gives the focus back to where all began.
 export function openDialog(title, fields, action, submit, { danger = false } = {}) {
   const go = h('button', { type: 'submit', className: danger ? 'danger solid' : 'primary' }, action);
   const cancel = h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
@@ -10,8 +11,9 @@ export function openDialog(title, fields, action, submit, { danger = false } = {
     go.disabled = true;
     problem.textContent = '';
     try {
-      await submit(new FormData(form), dialog);
+      const then = await submit(new FormData(form));
       dialog.close();
+      if (typeof then === 'function') then();
     } catch (error) {
       problem.textContent = error.message;
       const field = error.field && form.elements.namedItem(error.field);

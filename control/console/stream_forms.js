@@ -34,7 +34,7 @@ export function createStream(api, onCreated) {
   openDialog('New stream', fields(blank), 'Create', async (data) => {
     const created = await api.post('/live-streams', bodyOf(data));
     onCreated(created);
-    showKey('The stream is ready', created.ingest);
+    return () => showKey('The stream is ready', created.ingest);
   });
 }
 
@@ -47,7 +47,8 @@ export function changeStream(api, stream, onChanged) {
 export function rotateKey(api, stream) {
   const text = 'The present key stops working at once, on every node. Encoders need the new one.';
   openDialog(`New key for ${stream.name}?`, h('p', {}, text), 'Make a new key', async () => {
-    showKey('The new key', await api.post(`/live-streams/${stream.streamId}/rotate-key`));
+    const rotated = await api.post(`/live-streams/${stream.streamId}/rotate-key`);
+    return () => showKey('The new key', rotated);
   });
 }
 

@@ -86,7 +86,7 @@ export class WebhooksView {
       const made = await this.api.post('/webhooks', { url: data.get('url'), description: data.get('description') });
       await this.open();
       const rows = [h('p', {}, 'Deliveries are signed with this secret. Copy it now: it is shown only this once.'), copyRow('Secret', made.secret)];
-      tellDialog('The webhook is ready', rows, 'I have it');
+      return () => tellDialog('The webhook is ready', rows, 'I have it');
     });
   }
 }

@@ -143,6 +143,7 @@ async def test_by_keyboard_on_a_phone(tmp_path: Path) -> None:
         await page.keyboard.press("Enter")
         await page.get_by_role("dialog", name="The webhook is ready").wait_for()
         await page.keyboard.press("Escape")
+        await expect(page.get_by_role("button", name="New webhook")).to_be_focused()
         link = page.get_by_role("link", name="http://127.0.0.1:9/")
         await link.focus()
         await page.keyboard.press("Enter")
