@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+FUZZ_S ?= 20
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: help setup run demo test lint format bench encoders clean
+.PHONY: help setup run demo test fuzz lint format bench encoders clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,10 @@ demo: $(READY) ## push a moving test picture to the stream that `make run` keeps
 
 test: $(READY_DEV) ## run the whole suite
 	$(BIN)/pytest
+
+fuzz: $(READY_DEV) ## fuzz everything that reads what strangers send; FUZZ_S seconds for each target
+	PYTHON=$(PYTHON) scripts/setup.sh fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ_S)
 
 lint: $(READY_DEV) ## ruff and mypy, as CI runs them
 	$(BIN)/ruff check .

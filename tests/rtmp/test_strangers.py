@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -76,6 +79,29 @@ async def test_a_flood_is_no_flood_of_lines() -> None:
                     await stranger.send(b"GET / HTTP/1.1")
                     await stranger.wait_for_end()
         assert sum(line["log_level"] == "warning" for line in logs) == 5 + 1  # and that the address is slowed
+
+
+async def test_five_hundred_strangers_leave_nothing_behind() -> None:
+    ways = (b"GET / HTTP/1.1", HELLO[:900], HELLO + CONNECT, HELLO + b"\xff" * 300, OPENING.replace(b"right", b"wrong"))
+    process = psutil.Process()
+
+    async def come_and_go(port: int, data: bytes) -> None:
+        async with encoder(port) as stranger:
+            await stranger.send(data)
+
+    limits = {"failures_per_ip": 10**6, "unauthenticated_connections_per_ip": 100}
+    with capture_logs():
+        async with listening(**limits) as server:
+            await asyncio.gather(*(come_and_go(server.port, data) for data in ways))
+            before = process.num_fds(), process.num_threads()
+            before_bytes = process.memory_info().rss
+            for _ in range(20):
+                await asyncio.gather(*(come_and_go(server.port, data) for data in ways * 5))
+            async with asyncio.timeout(10):
+                while server.server.connections or process.num_fds() > before[0]:  # noqa: ASYNC110 (of the system's)
+                    await asyncio.sleep(0.02)
+            assert process.num_threads() == before[1]
+            assert process.memory_info().rss - before_bytes < 4 * 1024 * 1024
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
