@@ -58,15 +58,19 @@ class RenditionSegmenter:
             self._end_chunk(self._part)
             self._publication.append_chunk(self._track.name, self._part.chunks[-1])
 
-    def change_track(self, track: Track) -> None:
+    def change_track(self, track: Track, cuts: CutPolicy | None = None) -> None:
         """What follows has another decoder configuration: a new init segment and a discontinuity.
 
-        Raises `TypeError` where segments end by plan: the other renditions could not follow.
+        A rendition that follows another one gets new `cuts` for the new timescale, and has no more to come of what that
+        one has ended. Raises `TypeError` where segments end by plan: the other renditions could not follow.
         """
-        if not isinstance(self._cuts, SourceCuts):
+        if cuts is None and not isinstance(self._cuts, SourceCuts):
             raise TypeError(f"{type(self._cuts).__name__} allow no change of track")
         self.flush()
-        self._cuts.end_segment()
+        if cuts is not None:
+            self._cuts = cuts
+        elif isinstance(self._cuts, SourceCuts):
+            self._cuts.end_segment()
         self._track = track
         self._discontinuity = self._next_msn > 0
         self._publication.change_track(track)

@@ -26,7 +26,9 @@ _CONGESTED_UNITS = 600
 class LadderSession:
     """See `transcode.session.Session`. `begun` is what another worker has left of it."""
 
-    def __init__(self, spec: SessionSpec, report: Report, begun: Begun | None = None) -> None:
+    def __init__(
+        self, spec: SessionSpec, report: Report, begun: Begun | None = None, clock: SessionClock | None = None
+    ) -> None:
         self._spec = spec
         self._report = report
         self._failed = False
@@ -34,7 +36,7 @@ class LadderSession:
         self._audio = AudioThread(self._on_error)
         going_on = None
         if begun is None:
-            self._clock = SessionClock(correct_drift=True)
+            self._clock = clock or SessionClock(correct_drift=True)
         else:
             plan = LadderPlan.from_dict(begun.frozen)
             self._clock = SessionClock(correct_drift=True, start_wall_s=plan.start_wall_s, lag_s=plan.lag_s)

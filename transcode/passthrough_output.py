@@ -25,6 +25,9 @@ _GUESSED_BITRATE_BPS = 4_000_000
 _GUESSED_FRAME_RATE = 30.0
 _PEAK_SHARE = 1.25
 _MEASURE_S = 4.0
+_LONGEST_KEPT_FRAME_S = 1024 / 44_100
+_STEP_BACK_S = 0.1
+_LONG_GAP_S = 1.0
 _LARGEST_DRIFT_S = 1.0
 
 
@@ -54,7 +57,7 @@ class PassthroughOutput:
         self._shift_s: float | None = None
         self._zero_wall_s = clock.start_wall_s
         self._zero_wall_shift_s: float | None = None
-        self._last_audio_arrival_s = clock.now_s()
+        self._last_arrival_s = self._last_audio_arrival_s = clock.now_s()
         self._measured_bytes = 0
         self._peak_bps = 0.0
         self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps)
@@ -63,12 +66,15 @@ class PassthroughOutput:
         self._publication = open_publication(spec, session, self._wall_time_s, after)
         self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
         self._publication.on_checkpoint = report
-        writers = PassthroughWriters(self._publication, session, self._track, after)
+        self._longest_sound_s = session.part_target_s - session.frozen["video_part_s"]
+        self._writers = writers = PassthroughWriters(self._publication, session, self._track, after)
         self._video, self._video_segmenter = writers.video, writers.video_segmenter
-        self._audio, self._audio_segmenter = writers.audio, writers.audio_segmenter
+        self._audio = writers.audio
+        self._next_audio_config: AudioConfig | None = None
+        self._next_sound: bytes | None = None
         self._measured_from_s = max(ORIGIN_S, self._video.end_s)
         if audio is not None:
-            self._audio.configure(audio)
+            self.configure_audio(audio)
         if begun is not None:
             where = {"msn": self._publication.next_msn, "discontinuity": self._publication.breaks}
             report(Note(session_id=spec.session_id, event="session_goes_on", fields=where))
@@ -81,12 +87,11 @@ class PassthroughOutput:
         # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
         frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
         video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
-        audio_frame_s = AAC_FRAME_SAMPLES / AUDIO_SAMPLE_RATE_HZ
-        if form is not None:
-            audio_frame_s = form.longest_samples / form.track.sample_rate_hz
+        # There is room for another form that may follow.
+        longest_sound_s = max(_LONGEST_KEPT_FRAME_S, _packet_s(form))
         return new_record(
             spec,
-            part_target_s=_up_to_ms(video_part_s + audio_frame_s),
+            part_target_s=_up_to_ms(video_part_s + longest_sound_s),
             # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
             target_duration_s=ceil(_LONGEST_SEGMENTS * spec.segment_s),
             frozen={"segment_s": spec.segment_s, "video_part_s": video_part_s, "kept_audio": kept_audio(form)},
@@ -96,15 +101,10 @@ class PassthroughOutput:
         """From its first keyframe on a configuration that differs has a new init segment, after a discontinuity."""
         self._next_video_config = config if config != self._video_config else None
 
-    def _change_video(self, config: VideoConfig, keyframe: bytes) -> None:
-        self._video_config, self._next_video_config = config, None
-        self._video.flush()
-        self._track = _video_track(config, keyframe, self._track.average_bandwidth_bps)
-        self._video_segmenter.change_track(self._track)
-
     def configure_audio(self, config: AudioConfig) -> None:
-        """See `AudioTrackWriter.configure`."""
-        self._audio.configure(config)
+        """The same as for video, with silence until the keyframe. Audio that is transcoded needs no discontinuity."""
+        self._next_audio_config = None if self._audio.takes(config) else config
+        self._next_sound = None
 
     def rejoin(self) -> None:
         """A new connection follows: its first keyframe goes where the last picture ended."""
@@ -114,36 +114,71 @@ class PassthroughOutput:
         """A packet, in session time."""
         if isinstance(unit, TimedVideo):
             self._add_video(unit)
+        elif self._next_audio_config is not None:
+            self._next_sound = unit.data
         elif self._shift_s is not None:
+            self._close_gap(unit.arrival_s, unit.pts_s, self._audio.end_s)
             self._last_audio_arrival_s = unit.arrival_s
             self._audio.add(unit.data, unit.pts_s + self._shift_s)
+        self._last_arrival_s = unit.arrival_s
 
     def end(self, *, final: bool = True) -> None:
         """Publish what is left and, if `final`, close the playlists."""
         self._video.flush()
         self._video_segmenter.flush()
         self._audio.flush()
-        self._audio_segmenter.flush()
+        self._writers.audio_segmenter.flush()
         self._publication.end(final=final)
 
     def _add_video(self, unit: TimedVideo) -> None:
-        if self._next_video_config is not None:
-            if not unit.keyframe:
-                return
-            self._change_video(self._next_video_config, unit.data)
+        if not unit.keyframe and (self._shift_s is None or self._next_video_config is not None):
+            return
+        if unit.keyframe and (self._next_video_config is not None or self._next_form_known):
+            self._change(unit.data)
         if self._shift_s is None:
-            if not unit.keyframe:
-                return
             self._shift_s = max(ORIGIN_S, self._video.end_s) - unit.dts_s
+            self._audio.rejoin(self._video.end_s)
+        self._close_gap(unit.arrival_s, unit.dts_s, self._video.end_s)
+        if unit.dts_s + self._shift_s < self._video.newest_s - _STEP_BACK_S:
+            self._move_to_end(unit.dts_s)
         dts_s = unit.dts_s + self._shift_s
-        if dts_s < self._video.end_s - 1.0:  # the source's clock stepped back further than jitter does
-            self._shift_s += self._video.end_s - dts_s
-            dts_s = self._video.end_s
         self._video.add(dts_s, dts_s + unit.pts_s - unit.dts_s, unit.keyframe, unit.data)
         self._measure_bitrate(dts_s, len(unit.data))
         if unit.arrival_s - self._last_audio_arrival_s > SILENT_AFTER_S:
             self._audio.fill(dts_s)
         self._audio.release(dts_s)
+
+    def _close_gap(self, arrival_s: float, media_s: float, end_s: float) -> None:
+        """What comes after a time in which nothing at all was sent follows at once: no picture may last so long."""
+        assert self._shift_s is not None
+        if arrival_s - self._last_arrival_s > _LONG_GAP_S and media_s + self._shift_s - end_s > _LONG_GAP_S:
+            self._move_to_end(media_s)
+
+    def _move_to_end(self, media_s: float) -> None:
+        self._shift_s = self._video.end_s - media_s
+        self._audio.rejoin(self._video.end_s)
+
+    @property
+    def _next_form_known(self) -> bool:
+        config = self._next_audio_config
+        return config is not None and (config.codec != "opus" or self._next_sound is not None)
+
+    def _change(self, keyframe: bytes) -> None:
+        """A discontinuity in both renditions, and new init segments where the configuration is another."""
+        at_s = self._video.end_s
+        self._video.flush()
+        if self._next_video_config is not None:
+            self._video_config, self._next_video_config = self._next_video_config, None
+            self._track = _video_track(self._video_config, keyframe, self._track.average_bandwidth_bps)
+        self._video_segmenter.change_track(self._track)
+        self._audio.fill(at_s)
+        self._audio.release(at_s)
+        if self._next_audio_config is not None and self._next_form_known:
+            form = kept_form(self._next_audio_config, self._next_sound)
+            form = None if _packet_s(form) > self._longest_sound_s else form
+            self._audio = self._writers.change_audio(form, max(at_s, self._audio.end_s))
+            self._audio.takes(self._next_audio_config)
+            self._next_audio_config = self._next_sound = None
 
     def _measure_bitrate(self, dts_s: float, size_bytes: int) -> None:
         """What the source declares, or nothing, is replaced by what it really sends."""
@@ -189,6 +224,13 @@ def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None
         average_bandwidth_bps=average_bps,
         may_carry_captions=True,
     )
+
+
+def _packet_s(form: AudioForm | None) -> float:
+    """The longest packet of a form, or of the AAC that audio becomes otherwise."""
+    if form is None:
+        return AAC_FRAME_SAMPLES / AUDIO_SAMPLE_RATE_HZ
+    return form.longest_samples / form.track.sample_rate_hz
 
 
 def _up_to_ms(seconds: float) -> float:

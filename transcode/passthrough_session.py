@@ -19,11 +19,13 @@ AUDIO_WAIT_S = 1.0
 class PassthroughSession:
     """See `transcode.session.Session`. `begun` is what another worker has left of it."""
 
-    def __init__(self, spec: SessionSpec, report: Report, begun: Begun | None = None) -> None:
+    def __init__(
+        self, spec: SessionSpec, report: Report, begun: Begun | None = None, clock: SessionClock | None = None
+    ) -> None:
         self._spec = spec
         self._begun = begun
         self._report = report
-        self._clock = SessionClock(correct_drift=False)
+        self._clock = clock or SessionClock(correct_drift=False)
         self._source = Source(self._clock)
         self._video_config: VideoConfig | None = None
         self._audio_config: AudioConfig | None = None

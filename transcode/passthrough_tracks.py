@@ -23,13 +23,18 @@ class VideoTrackWriter:
         self._publish = publish
         self._start_s = start_s
         self._held: tuple[int, int, bool, bytes] | None = None
-        self._duration = VIDEO_TIMESCALE_HZ // 30
+        self._duration = self._usual_duration = VIDEO_TIMESCALE_HZ // 30
         self.bytes_written = 0
 
     @property
     def end_s(self) -> float:
         """Published time at which the next picture is due."""
-        return self._start_s if self._held is None else (self._held[0] + self._duration) / VIDEO_TIMESCALE_HZ
+        return self._start_s if self._held is None else (self._held[0] + self._usual_duration) / VIDEO_TIMESCALE_HZ
+
+    @property
+    def newest_s(self) -> float:
+        """Published time of the newest picture; 0.0 where there is none to compare with."""
+        return 0.0 if self._held is None else self._held[0] / VIDEO_TIMESCALE_HZ
 
     def add(self, dts_s: float, pts_s: float, keyframe: bool, data: bytes) -> None:
         """The next picture. Times are seconds on the published clock, ascending."""
@@ -38,12 +43,15 @@ class VideoTrackWriter:
         if self._held is not None:
             dts = max(dts, self._held[0] + 1)
             self._duration = dts - self._held[0]
+            if self._duration < VIDEO_TIMESCALE_HZ:
+                self._usual_duration = self._duration
             self._release()
         self._held = (dts, pts, keyframe, data)
 
     def flush(self) -> None:
-        """Give out the last picture, as long as the one before it."""
+        """Give out the last picture, as long as one of them lasts."""
         if self._held is not None:
+            self._duration = self._usual_duration
             self._release()
             self._start_s, self._held = self.end_s, None
 
@@ -57,8 +65,8 @@ class VideoTrackWriter:
 class AudioTrackWriter(Protocol):
     """The audio rendition, however it is made. Times are seconds on the published clock."""
 
-    def configure(self, config: AudioConfig) -> None:
-        """From now on packets are of this configuration."""
+    def takes(self, config: AudioConfig) -> bool:
+        """Whether packets of this configuration, which come from now on, have their place in this rendition."""
 
     def add(self, data: bytes, pts_s: float) -> None:
         """A coded packet."""
@@ -68,6 +76,13 @@ class AudioTrackWriter(Protocol):
 
     def release(self, until_s: float) -> None:
         """Publish what begins before this: the video has come so far."""
+
+    def rejoin(self, at_s: float) -> None:
+        """What follows has a time base of its own and begins here: what was to come after this is left out."""
+
+    @property
+    def end_s(self) -> float:
+        """Published time at which the next packet is due."""
 
     def flush(self) -> None:
         """Publish the rest. Nothing may be added afterwards."""
@@ -98,20 +113,22 @@ class CopiedAudio(_Paced):
         self._form = form
         self._next = round(start_s * self._rate_hz)
         self._jump = _AUDIO_JUMP_S * self._rate_hz
-        self._matches = True
+        self._rejoining = False
 
-    def configure(self, config: AudioConfig) -> None:
-        """The configuration is part of the init segment: packets of another are left out until it returns."""
-        self._matches = config == self._form.config
+    def takes(self, config: AudioConfig) -> bool:
+        """See `AudioTrackWriter.takes`. The configuration is part of the init segment."""
+        return config == self._form.config
 
     def add(self, data: bytes, pts_s: float) -> None:
         """See `AudioTrackWriter.add`."""
         offset = round(pts_s * self._rate_hz) - self._next
         samples = self._form.packet_samples(data)
-        if not self._matches or offset < -self._jump or not 0 < samples <= self._form.longest_samples:
+        jump = self._form.longest_samples / 2 if self._rejoining else self._jump
+        if offset < -jump or not 0 < samples <= self._form.longest_samples:
             return
-        if offset > self._jump:
+        if offset > jump:
             self.fill(pts_s)
+        self._rejoining = False
         self._append(data, samples)
 
     def fill(self, until_s: float) -> None:
@@ -119,6 +136,17 @@ class CopiedAudio(_Paced):
         until = until_s * self._rate_hz
         while self._next + self._form.longest_samples / 2 <= until:
             self._append(self._form.silent_packet(), self._form.longest_samples)
+
+    def rejoin(self, at_s: float) -> None:
+        """See `AudioTrackWriter.rejoin`."""
+        self._rejoining = True
+        while self._waiting and self._waiting[-1].dts >= at_s * self._rate_hz:
+            self._next = self._waiting.pop().dts
+
+    @property
+    def end_s(self) -> float:
+        """See `AudioTrackWriter.end_s`."""
+        return self._next / self._rate_hz
 
     def flush(self) -> None:
         """See `AudioTrackWriter.flush`."""
@@ -146,14 +174,22 @@ class TranscodedAudio(_Paced):
         if start_s is not None:
             self.transcoder.start_at(round((start_s - origin_s) * AUDIO_SAMPLE_RATE_HZ))
 
-    def configure(self, config: AudioConfig) -> None:
+    def takes(self, config: AudioConfig) -> bool:
         self.transcoder.configure(config)
+        return True
 
     def add(self, data: bytes, pts_s: float) -> None:
         self._waiting.extend(self.transcoder.packet(data, pts_s - self._origin_s))
 
     def fill(self, until_s: float) -> None:
         self._waiting.extend(self.transcoder.fill(until_s - self._origin_s))
+
+    def rejoin(self, at_s: float) -> None:
+        self.transcoder.clock.resync()
+
+    @property
+    def end_s(self) -> float:
+        return self._origin_s + self.transcoder.clock.position / self._rate_hz
 
     def flush(self) -> None:
         self._waiting.extend(self.transcoder.flush())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 from config.session import Checkpoint
@@ -56,6 +57,19 @@ class PassthroughWriters:
         self.audio_segmenter = RenditionSegmenter(publication, audio_track, followed)
         self.video = VideoTrackWriter(self.video_segmenter.add, video_s)
         self.audio = self._audio_writer(form, audio_s)
+        self._cuts = cuts
+
+    def change_audio(self, form: AudioForm | None, at_s: float) -> AudioTrackWriter:
+        """The audio rendition goes on in another form, in the segment that the video begins at this time.
+
+        All that comes before must have been released.
+        """
+        track = _transcoded_track() if form is None else form.track
+        self.audio_segmenter.change_track(track, FollowedCuts(self._cuts, track.timescale_hz))
+        # Not before the segment to which it belongs.
+        start_s = ceil(round(at_s * track.timescale_hz, 3)) / track.timescale_hz
+        self.audio = self._audio_writer(form, start_s)
+        return self.audio
 
     def _audio_writer(self, form: AudioForm | None, start_s: float) -> AudioTrackWriter:
         publish = self.audio_segmenter.add

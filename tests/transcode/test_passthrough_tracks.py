@@ -20,7 +20,7 @@ def copied(published: list[Sample], config: AudioConfig, first: bytes) -> Copied
     form = kept_form(config, first)
     assert form is not None
     writer = CopiedAudio(published.append, form, start_s=1.0)
-    writer.configure(config)
+    assert writer.takes(config)
     return writer
 
 
@@ -42,7 +42,7 @@ def test_a_picture_lasts_until_the_next_one() -> None:
         (93_600, 5400, False),
     ]
     writer.flush()
-    assert published[-1].duration == 5400
+    assert published[-1].duration == 5400 and writer.end_s == pytest.approx(1.16)
     assert all(sample.pts - sample.dts == 0.08 * VIDEO_TIMESCALE_HZ for sample in published)
 
 
@@ -100,16 +100,23 @@ def test_a_gap_is_filled_and_an_overlap_is_cut() -> None:
     assert sum(sample.data == b"raw" for sample in published) == 3
 
 
-def test_packets_of_another_configuration_are_left_out_until_it_returns() -> None:
+def test_only_packets_of_its_own_configuration_have_their_place() -> None:
+    writer = aac([])
+    assert writer.takes(CONFIG) and not writer.takes(OTHER)
+
+
+def test_what_follows_with_its_own_time_base_begins_where_the_video_is() -> None:
     published: list[Sample] = []
     writer = aac(published)
-    writer.add(b"one", 1.0)
-    writer.configure(OTHER)
-    writer.add(b"two", 1.0 + FRAME_S)
-    writer.configure(CONFIG)
-    writer.add(b"three", 1.0 + FRAME_S)
+    for index in range(10):
+        writer.add(b"old", 1.0 + index * FRAME_S)
+    writer.rejoin(1.0 + 4.2 * FRAME_S)
+    assert writer.end_s == pytest.approx(1.0 + 5 * FRAME_S)
+    writer.add(b"new", 1.0 + 4.3 * FRAME_S)  # more than half of it is over
+    writer.add(b"new", 1.0 + 5.3 * FRAME_S)
     writer.flush()
-    assert [sample.data for sample in published] == [b"one", b"three"]
+    assert_unbroken(published, RATE_HZ)
+    assert [sample.data for sample in published] == [b"old"] * 5 + [b"new"]
 
 
 OPUS = AudioConfig(codec="opus", extradata=opus_head(2), sample_rate_hz=0, channels=0)
