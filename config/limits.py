@@ -30,6 +30,7 @@ class IngestLimits:
     handoff_bytes: int = 8 * 1024 * 1024
     refusal_grace_s: float = 0.5
     takeover_silence_s: float = 2.0
+    takeover_memory_s: float = 60.0
     no_usable_media_s: float = 15.0
     worker_restarts: int = 3
     worker_restarts_within_s: float = 60.0

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+RECONNECT_WINDOW_S_MAX = 3600
+
 ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
 _SECRETS = frozenset({"api_key", "srt_passphrase"})
@@ -61,7 +63,12 @@ class Settings(BaseSettings):
     webhook_retry_horizon_s: float = Field(
         86400.0, ge=0.0, le=604800.0, description="seconds for which a webhook delivery is tried again"
     )
-    reconnect_window_s: int = Field(60, ge=0, le=3600, description="seconds a session is held for its encoder's return")
+    reconnect_window_s: int = Field(
+        60, ge=0, le=RECONNECT_WINDOW_S_MAX, description="seconds a session is held for its encoder's return"
+    )
+    clean_stop_ends: bool = Field(
+        False, description="an encoder that stops properly ends its session at once; one that is lost is waited for"
+    )
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")
     chunk_s: float = Field(

@@ -45,7 +45,7 @@ async def create(request: web.Request) -> web.Response:
         quality=body.quality,
         low_latency=body.low_latency,
         recording=body.recording,
-        reconnect_window_s=request.config_dict[RECONNECT_WINDOW_S],
+        reconnect_window_s=_window_s(request, body),
     )
     resource = created_stream(stream, key, request.config_dict[URLS])
     answer = resource.model_dump_json(by_alias=True, exclude_none=True)
@@ -107,6 +107,8 @@ async def update(request: web.Request) -> web.Response:
     stream_id = _stream_id(request)
     body = await read_body(request, UpdateStream)
     fields = body.model_dump(exclude_unset=True)
+    if "reconnect_window_seconds" in fields:
+        fields["reconnect_window_s"] = fields.pop("reconnect_window_seconds")
     if not fields:
         known = ", ".join(field.alias or name for name, field in UpdateStream.model_fields.items())
         raise ApiError(400, "nothing_to_change", f"give at least one of {known}")
@@ -200,3 +202,8 @@ def _not_found() -> ApiError:
 def _busy(what: str, state: State) -> ApiError:
     message = f"the stream is {state.value}; it can't be {what} until its session has ended"
     return conflict("stream_busy", message)
+
+
+def _window_s(request: web.Request, body: CreateStream) -> int:
+    given = body.reconnect_window_seconds
+    return request.config_dict[RECONNECT_WINDOW_S] if given is None else given

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from config.settings import RECONNECT_WINDOW_S_MAX
 from streams.health import IngestHealth
 from streams.state import State
 from streams.times import format_utc_s
@@ -60,6 +61,16 @@ StreamId = Annotated[str, Field(pattern="^ls_[0-9a-z]{26}$")]
 EdgeId = Annotated[str, Field(pattern="^lse_[0-9a-z]{26}$")]
 
 
+ReconnectWindow = Annotated[int, Field(ge=0, le=RECONNECT_WINDOW_S_MAX)]
+
+
+def not_null(value: object, instead: str) -> object:
+    """The value; raises for null, which means nothing that leaving the field out does not say better."""
+    if value is None:
+        raise PydanticCustomError("null", "must not be null; {instead}", {"instead": instead})
+    return value
+
+
 class Schema(BaseModel):
     """What all bodies share."""
 
@@ -82,6 +93,14 @@ class CreateStream(Schema):
     quality: Quality = Field("standard", description="ladder that the stream is encoded to")
     low_latency: bool = Field(True, description="enable Low-Latency HLS")
     recording: bool = Field(False, description="record the stream for later playback")
+    reconnect_window_seconds: ReconnectWindow | None = Field(
+        None, description="seconds for which a session is held for its encoder's return; default: the node's setting"
+    )
+
+    @field_validator("reconnect_window_seconds", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        return not_null(value, "leave it out to get the default")
 
 
 class UpdateStream(Schema):
@@ -93,13 +112,14 @@ class UpdateStream(Schema):
     quality: Quality | None = Field(None, description="ladder that the stream is encoded to")
     low_latency: bool | None = Field(None, description="enable Low-Latency HLS")
     recording: bool | None = Field(None, description="record the stream for later playback")
+    reconnect_window_seconds: ReconnectWindow | None = Field(
+        None, description="seconds for which a session is held for its encoder's return"
+    )
 
     @field_validator("*", mode="before")
     @classmethod
     def _not_null(cls, value: object) -> object:
-        if value is None:
-            raise PydanticCustomError("null", "must not be null; leave it out to keep what it is")
-        return value
+        return not_null(value, "leave it out to keep what it is")
 
 
 class ListQuery(Schema):

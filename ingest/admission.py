@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+CLEAN = "clean"
+"""The encoder has said goodbye: FCUnpublish or deleteStream, or SRT's shutdown."""
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -50,6 +53,11 @@ class PublishRequest:
     transport: Callable[[], Mapping[str, int | float] | None] = _measures_nothing
     """What the protocol measures of the connection now, in the words of `streams.health.SrtHealth`."""
 
+    @property
+    def remote_host(self) -> str:
+        """`remote_address` without the port."""
+        return self.remote_address.rpartition(":")[0]
+
     def __repr__(self) -> str:
         return f"PublishRequest(protocol={self.protocol!r}, remote_address={self.remote_address!r})"
 
@@ -66,7 +74,7 @@ class MediaSink(Protocol):
         """
 
     def close(self, reason: str) -> None:
-        """The encoder is gone: `clean` after a proper goodbye, else why the connection ended. Idempotent."""
+        """The encoder is gone: `CLEAN` after a proper goodbye, else why the connection ended. Idempotent."""
 
 
 class Admission(Protocol):

@@ -10,11 +10,12 @@ import structlog
 
 from config.limits import IngestLimits
 from config.session import Checkpoint, Ended, Failed, Health, Live, Note, encode_message
-from ingest.admission import PublishRequest
+from ingest.admission import CLEAN, PublishRequest
 from ingest.bitrate_cap import BitrateCap, cap_bps
 from ingest.connected_encoder import ConnectedEncoder
 from ingest.health import ConnectionHealth, told
 from ingest.restarts import RestartLimit
+from ingest.takeover import TakeoverRule
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
@@ -37,6 +38,7 @@ class Broadcast:
         worker: Worker,
         transitions: Transitions,
         limits: IngestLimits,
+        clean_stop_ends: bool,
         on_over: Callable[[Broadcast], None],
         on_worker_died: Callable[[Broadcast], None],
         on_health: Callable[[Stream, IngestHealth | None], None],
@@ -46,6 +48,8 @@ class Broadcast:
         self.worker = worker
         self._transitions = transitions
         self._limits = limits
+        self._clean_stop_ends = clean_stop_ends
+        self._takeover = TakeoverRule(limits.takeover_silence_s, limits.takeover_memory_s)
         self._on_over = on_over
         self._on_worker_died = on_worker_died
         self._on_health = on_health
@@ -85,10 +89,19 @@ class Broadcast:
         encoder = self._encoder
         return encoder is not None and time.monotonic() - encoder.last_media_s < self._limits.takeover_silence_s
 
+    def takes(self, request: PublishRequest) -> bool:
+        """Whether this encoder may have the session: there is no other, or one that has been silent for too long."""
+        encoder, now_s = self._encoder, time.monotonic()
+        if encoder is None:
+            return True
+        same_address = encoder.remote_host == request.remote_host
+        return self._takeover.allows(now_s - encoder.last_media_s, now_s=now_s, same_address=same_address)
+
     def attach(self, request: PublishRequest) -> ConnectedEncoder:
         """Give the session to this encoder. One that has fallen silent is cut."""
         previous, self._encoder = self._encoder, None
         if previous is not None:
+            self._takeover.taken_over(time.monotonic(), same_address=previous.remote_host == request.remote_host)
             previous.connection.close("taken_over")
         self._connections += 1
         health = ConnectionHealth(request, self.stream.quality)
@@ -121,6 +134,9 @@ class Broadcast:
         if self._over:
             return
         self._log.debug("encoder_left", reason=reason, window_s=self.stream.reconnect_window_s)
+        if reason == CLEAN and self._clean_stop_ends:
+            self.end("clean_stop")
+            return
         self._transitions.submit(Event.ENCODER_LOST, reason=reason)
         self._arm(self.stream.reconnect_window_s, lambda: self.end("window_over"))
 

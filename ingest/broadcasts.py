@@ -67,7 +67,7 @@ class Broadcasts:
                 broadcast = None
             if broadcast is None:
                 broadcast = await self._begin(stream, hashed)
-            elif broadcast.delivering:
+            elif not broadcast.takes(request):
                 raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another encoder is publishing this stream")
             if broadcast.over:
                 raise PublishRefused(Refusal.TRY_AGAIN, "the session was ended while it began")
@@ -165,6 +165,7 @@ class Broadcasts:
             worker,
             transitions,
             self._limits,
+            self._settings.clean_stop_ends,
             self._over,
             self._worker_died,
             self._health.put,

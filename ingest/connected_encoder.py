@@ -36,6 +36,7 @@ class ConnectedEncoder:
     ) -> None:
         self.stream_id = stream_id
         self.connection = request.connection
+        self.remote_host = request.remote_host
         self.health = health
         self.last_media_s = time.monotonic()
         self._container = _CONTAINERS[request.protocol]

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 REQUEST_KEPT: Final = timedelta(minutes=1)
 """How long a request that was carried out is remembered, should the client send it again."""
 
+_SHOWN_NAMES: Final = {"low_latency": "lowLatency", "reconnect_window_s": "reconnectWindowSeconds"}
 _BUSY: Final = {state.value: True for state in SESSION_STATES}
 _REASON: Final = "api"
 
@@ -108,12 +109,14 @@ class StreamChanges:
         log.info("stream_created", stream_id=stream.stream_id, env=stream.env, quality=stream.quality)
         return None
 
-    async def update(self, env: str, stream_id: str, fields: Mapping[str, str | bool]) -> Stream:
-        """Set `name`, `quality`, `low_latency` or `recording` (event `stream.updated`, with the new values in `data`).
+    async def update(self, env: str, stream_id: str, fields: Mapping[str, str | int]) -> Stream:
+        """Set `name`, `quality`, `low_latency`, `recording` or `reconnect_window_s`.
+
+        The event is `stream.updated`, with the new values in `data`.
 
         Raises `StreamNotFound`, and `StreamBusy` while the stream has a session.
         """
-        data = {{"low_latency": "lowLatency"}.get(name, name): value for name, value in fields.items()}
+        data = {_SHOWN_NAMES.get(name, name): value for name, value in fields.items()}
         request = self._request(
             stream_id, EventType.UPDATED, data=data, env=env, record=changed_fields(fields), busy=_BUSY
         )

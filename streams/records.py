@@ -33,13 +33,13 @@ def new_record(stream: Stream) -> dict[str, str | int]:
     }
 
 
-def changed_fields(fields: Mapping[str, str | bool]) -> list[str]:
+def changed_fields(fields: Mapping[str, str | int]) -> list[str]:
     """Fields of a stream, by their names in `Stream`, as a flat list for a script."""
     return [item for name, value in fields.items() for item in (name, _text_of(value))]
 
 
-def _text_of(value: str | bool) -> str:
-    return str(int(value)) if isinstance(value, bool) else value
+def _text_of(value: str | int) -> str:
+    return value if isinstance(value, str) else str(int(value))
 
 
 def read_record(record: Mapping[bytes, bytes] | Mapping[str, str] | Mapping[bytes | str, bytes | str]) -> Stream:

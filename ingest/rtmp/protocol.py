@@ -12,7 +12,7 @@ import structlog
 
 from config.limits import IngestLimits
 from ingest.addresses import plain_ip
-from ingest.admission import Admission, MediaSink, PublishRefused, PublishRequest
+from ingest.admission import CLEAN, Admission, MediaSink, PublishRefused, PublishRequest
 from ingest.rtmp import flv, status
 from ingest.rtmp.connection import ServerConnection, State
 from ingest.rtmp.errors import ProtocolError
@@ -154,7 +154,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
             self._shared.decisions.add(decision)
             decision.add_done_callback(self._shared.decisions.discard)
         elif isinstance(event, PublishStopped):
-            self._end("clean")
+            self._end(CLEAN)
             # Reading goes on, so that the goodbye which is still under way does not turn our answer into a reset.
             self._send()
             self._set_timer(self._limits.refusal_grace_s, self._abort)

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from config.limits import IngestLimits
-from ingest.admission import Admission, MediaSink, PublishRefused, PublishRequest
+from ingest.admission import CLEAN, Admission, MediaSink, PublishRefused, PublishRequest
 from ingest.srt.receiver import Accepted
 from ingest.srt.stats import SrtStats
 from ingest.srt.stream_id import StreamIdError, parse_stream_id
@@ -111,7 +111,7 @@ class SrtConnection:
     def ended(self) -> None:
         """The caller is gone. SRT does not say how; one that was heard of to the end has said goodbye."""
         silent_s = self._loop.time() - self._media_at_s
-        self._end("peer_lost" if silent_s > self._server.limits.srt_peer_idle_s / 2 else "peer_closed")
+        self._end("peer_lost" if silent_s > self._server.limits.srt_peer_idle_s / 2 else CLEAN)
 
     def close(self, reason: str) -> None:
         """See `EncoderConnection.close`."""

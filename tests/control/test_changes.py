@@ -77,6 +77,7 @@ async def test_delete_is_204_and_then_404(api: Api) -> None:
         {"quality": "passthrough"},
         {"lowLatency": False},
         {"recording": True},
+        {"reconnectWindowSeconds": 0},
         {"name": "all", "quality": "high", "lowLatency": False, "recording": True},
     ],
 )
@@ -99,7 +100,8 @@ async def test_patch_sets_what_it_names(api: Api, fields: dict[str, Any]) -> Non
         ({"recording": "yes"}, "recording"),
         ({"state": "live"}, "state"),
         ({"streamKey": "sk_mine"}, "streamKey"),
-        ({"reconnectWindowSeconds": 5}, "reconnectWindowSeconds"),
+        ({"reconnectWindowSeconds": None}, "reconnectWindowSeconds"),
+        ({"reconnectWindowSeconds": 3601}, "reconnectWindowSeconds"),
     ],
 )
 async def test_a_wrong_patch_changes_nothing(api: Api, fields: dict[str, Any], field: str) -> None:
@@ -115,7 +117,7 @@ async def test_a_patch_of_nothing_says_what_could_be_changed(api: Api) -> None:
     created = (await api.create(name="show")).body
     reply = await api.request("PATCH", f"{STREAMS}/{created['streamId']}", json={})
     assert (reply.status, reply.error["code"]) == (400, "nothing_to_change")
-    assert "name, quality, lowLatency, recording" in reply.error["message"]
+    assert "name, quality, lowLatency, recording, reconnectWindowSeconds" in reply.error["message"]
 
 
 @pytest.mark.parametrize("is_live", [False, True])

@@ -59,6 +59,12 @@ async def test_create_with_defaults_answers_as_the_reference_says(api: Api) -> N
     assert TIME.fullmatch(created["createdAt"])
 
 
+@pytest.mark.parametrize("window_s", [0, 5, 3600])
+async def test_a_stream_has_a_reconnect_window_of_its_own(api: Api, window_s: int) -> None:
+    reply = await api.create(name="show", reconnectWindowSeconds=window_s)
+    assert (reply.status, reply.body["reconnectWindowSeconds"]) == (201, window_s)
+
+
 @pytest.mark.parametrize("quality", ["standard", "high", "passthrough"])
 @pytest.mark.parametrize(("low_latency", "recording"), [(True, True), (False, False), (False, True)])
 async def test_create_with_all_four_fields(api: Api, quality: str, low_latency: bool, recording: bool) -> None:

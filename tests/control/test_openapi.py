@@ -75,7 +75,13 @@ def test_the_reference_is_what_the_document_says() -> None:
     assert create["required"] == ["name"]
     assert create["additionalProperties"] is False
     defaults = {name: field.get("default") for name, field in create["properties"].items()}
-    assert defaults == {"name": None, "quality": "standard", "lowLatency": True, "recording": False}
+    assert defaults == {
+        "name": None,
+        "quality": "standard",
+        "lowLatency": True,
+        "recording": False,
+        "reconnectWindowSeconds": None,
+    }
     parameters = {item["name"]: item["schema"] for item in document["paths"]["/v1/live-streams"]["get"]["parameters"]}
     assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
     created = document["components"]["schemas"]["CreatedStream"]

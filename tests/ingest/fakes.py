@@ -136,11 +136,11 @@ class OneStreamNode:
         self.stream = stream
         self.key = key
 
-    async def publish(self, key: str | None = None) -> FakeConnection:
+    async def publish(self, key: str | None = None, address: str = "test:1") -> FakeConnection:
         """An encoder's connection that was accepted. Raises `PublishRefused`."""
         connection = FakeConnection()
         request = PublishRequest(
-            key=key or self.key, protocol="rtmp", remote_address="test:1", encoder="test", connection=connection
+            key=key or self.key, protocol="rtmp", remote_address=address, encoder="test", connection=connection
         )
         connection.sink = await self.broadcasts.publish(request)
         return connection
@@ -203,9 +203,10 @@ async def node_of(
     retention_s: float = 300,
     limits: IngestLimits = QUICK,
     recover: bool = False,
+    clean_stop_ends: bool = False,
 ) -> AsyncIterator[OneStreamNode]:
     """A node with one stream, closed at the end."""
-    settings = Settings(media_dir=media_dir, ended_retention_s=retention_s)
+    settings = Settings(media_dir=media_dir, ended_retention_s=retention_s, clean_stop_ends=clean_stop_ends)
     pool = FakePool()
     broadcasts = Broadcasts(store, cast(WorkerPool, pool), settings, limits, NODE_ID)
     if recover:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from structlog.testing import capture_logs
 from config.session import Failed
 from ingest.admission import PublishRefused, Refusal
 from streams.store import StreamStore
-from tests.ingest.fakes import QUICK, closed, node_of, wait_until
+from tests.ingest.fakes import QUICK, OneStreamNode, closed, node_of, wait_until
 
 
 async def test_a_session_from_publish_to_the_end_of_its_window(store: StreamStore, tmp_path: Path) -> None:
@@ -109,6 +111,53 @@ async def test_a_silent_publisher_is_taken_over_without_an_event(store: StreamSt
         assert await closed(node.worker.media[0]) == b""
         assert await closed(node.worker.media[1]) == b"new"
         await node.wait_for_events("connecting", "live", "disconnected", "ended")
+
+
+async def test_encoders_that_fall_silent_in_turn_swap_more_slowly(store: StreamStore, tmp_path: Path) -> None:
+    limits = replace(QUICK, takeover_silence_s=0.1)
+    async with node_of(store, tmp_path, limits=limits, reconnect_window_s=60) as node:
+        await node.publish(address="10.0.0.1:1")
+        node.worker.goes_live()
+        waited_s = []
+        for turn in range(4):
+            began_s = asyncio.get_running_loop().time()
+            await _take_over(node, f"10.0.0.{turn % 2}:1")
+            waited_s.append(asyncio.get_running_loop().time() - began_s)
+        assert waited_s[1] >= 0.2 and min(waited_s[2:]) >= 0.4
+        began_s = asyncio.get_running_loop().time()
+        await _take_over(node, "10.0.0.1:2")
+        assert asyncio.get_running_loop().time() - began_s < 0.4, "an encoder that returns to its own stream waited"
+        await node.wait_for_events("connecting", "live")
+
+
+async def _take_over(node: OneStreamNode, address: str) -> None:
+    async def accepted() -> bool:
+        with suppress(PublishRefused):
+            await node.publish(address=address)
+            return True
+        return False
+
+    await wait_until(accepted, lambda: "a take-over")
+
+
+@pytest.mark.parametrize(("reason", "events"), [("clean", ["ended"]), ("connection_broken", ["disconnected"])])
+async def test_a_clean_stop_may_end_the_session_at_once(
+    store: StreamStore, tmp_path: Path, reason: str, events: list[str]
+) -> None:
+    async with node_of(store, tmp_path, reconnect_window_s=60, clean_stop_ends=True) as node:
+        encoder = await node.publish()
+        node.worker.goes_live()
+        encoder.leave(reason)
+        found = await node.wait_for_events("connecting", "live", *events)
+        assert found[-1].reason == ("clean_stop" if reason == "clean" else reason)
+
+
+async def test_by_default_a_clean_stop_is_waited_for_like_any_other(store: StreamStore, tmp_path: Path) -> None:
+    async with node_of(store, tmp_path, reconnect_window_s=60) as node:
+        encoder = await node.publish()
+        node.worker.goes_live()
+        encoder.leave("clean")
+        await node.wait_for_events("connecting", "live", "disconnected")
 
 
 async def test_no_usable_media_is_an_error(store: StreamStore, tmp_path: Path) -> None:

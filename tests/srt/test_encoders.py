@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.admission import CLEAN
 from tests.clips import FFMPEG
 from tests.rtmp.fakes import KEY
 from tests.srt.fakes import listening
@@ -77,7 +78,7 @@ async def test_what_ffmpeg_pushes_arrives_whole(clip: Path, stream_id: str) -> N
             code, errors = await finished(process)
             assert code == 0, errors
         sink = await server.admission.sink()
-        assert await asyncio.wait_for(sink.closed, 10) == "peer_closed"
+        assert await asyncio.wait_for(sink.closed, 10) == CLEAN
     units = list(MpegTsDemuxer().feed(bytes(sink.received)))
     # The last picture has no successor to end it, and what was still on its way at the goodbye is lost.
     pictures = [unit for unit in units if isinstance(unit, VideoPacket)]

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from ingest.admission import CLEAN
 from ingest.srt.libsrt import LibraryMissing, SrtError, library, socket_address
 from tests.rtmp.fakes import KEY
 from tests.srt.caller import (
@@ -34,7 +35,7 @@ async def deliver(server: Listening, sink_index: int, stream_id: str, **options:
         for _ in range(5):
             await caller.send()
         await sink.wait_for(5 * len(MESSAGE))
-    assert await asyncio.wait_for(sink.closed, 10) == "peer_closed"
+    assert await asyncio.wait_for(sink.closed, 10) == CLEAN
     return bytes(sink.received)
 
 
