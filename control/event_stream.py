@@ -83,8 +83,8 @@ def add_event_stream(app: web.Application, store: StreamStore, timing: StreamTim
     request_headers=(
         Header(
             LAST_EVENT_ID,
-            "`id` of the last event that you got: go on after it.",
-            {"type": "string", "pattern": f"^{_ENTRY_ID.pattern}$"},
+            "`id` of the last event that you got: go on after it. Empty is none.",
+            {"type": "string", "pattern": f"^(?:{_ENTRY_ID.pattern})?$"},
         ),
     ),
 )

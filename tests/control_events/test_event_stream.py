@@ -128,6 +128,13 @@ async def test_a_revoked_key_is_let_go_at_the_next_event(api: Api, store: Stream
                 await add_stream(store)
 
 
+async def test_an_empty_id_is_none(api: Api, store: StreamStore) -> None:
+    await add_stream(store)
+    async with follow(api, after="") as feed:
+        stream = await add_stream(store)
+        assert (await feed.event())["streamId"] == stream.stream_id
+
+
 @pytest.mark.parametrize("after", ["x", "1-", "-1", "1-2-3", "9" * 19, "١"])
 async def test_a_wrong_id_is_refused(api: Api, after: str) -> None:
     reply = await api.get("/v1/events", headers={"Last-Event-ID": after})
