@@ -31,6 +31,7 @@ def flashing_clip(
     audio_rate_hz: int = 48_000,
     video: tuple[str, ...] = (),
     gop_frames: int = 30,
+    extra_filters: str = "",
 ) -> Path:
     """An FLV file of flashes and tones."""
     tone = f"aevalsrc='if({_FLASH},0.5*sin(2*PI*1000*t),0)':sample_rate={audio_rate_hz}"
@@ -39,7 +40,7 @@ def flashing_clip(
         size=size,
         fps=fps,
         seconds=seconds,
-        filters=f"drawbox=color=black:t=fill,drawbox=color=white:t=fill:enable='{_FLASH}'",
+        filters=f"drawbox=color=black:t=fill,drawbox=color=white:t=fill:enable='{_FLASH}'{extra_filters}",
         audio=("-c:a", "aac", "-ac", "2"),
         audio_source=tone,
         gop_frames=gop_frames,

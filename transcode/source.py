@@ -57,6 +57,10 @@ class SessionClock:
         """Session time now."""
         return time.monotonic() - self._start_monotonic_s
 
+    def seconds_until(self, session_s: float) -> float:
+        """How long to wait for this session time; negative when it is over."""
+        return session_s - self.now_s()
+
 
 class Source:
     """Demuxes one connection and puts its packets on the session's clock. Raises `UnsupportedCodec` and `BadMedia`."""

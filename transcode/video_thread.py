@@ -236,7 +236,7 @@ class VideoThread:
         if self._grid is None:
             return 3600.0
         due_s = self._grid.end_s + self._clock.lag.lag_s + self._hold_s + float(1 / self._grid.rate)
-        return max(0.005, due_s - self._clock.now_s())
+        return max(0.005, self._clock.seconds_until(due_s))
 
     def _fill(self) -> None:
         if self._grid is None or self._ladder is None:

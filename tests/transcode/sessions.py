@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,29 @@ class SteppedClock(SessionClock):
 
     def now_s(self) -> float:
         return self.at_s
+
+    def go_to(self, session_s: float) -> None:
+        """It is this late now."""
+        self.at_s = max(self.at_s, session_s)
+
+
+class FastClock(SessionClock):
+    """Session time that runs faster than ours, for sessions that work on threads of their own."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__(correct_drift=True)
+        self._speed = speed
+        self._began_s = time.monotonic()
+
+    def now_s(self) -> float:
+        return (time.monotonic() - self._began_s) * self._speed
+
+    def seconds_until(self, session_s: float) -> float:
+        return (session_s - self.now_s()) / self._speed
+
+    def go_to(self, session_s: float) -> None:
+        """Wait until it is this late."""
+        time.sleep(max(0.0, self.seconds_until(session_s)))
 
 
 def session_spec(media_dir: Path, quality: str) -> SessionSpec:
@@ -82,9 +106,10 @@ def tag_bytes(tag: FlvTag) -> bytes:
 class Player:
     """Plays tags into a session, each when it is due."""
 
-    def __init__(self, session: Session, clock: SteppedClock) -> None:
+    def __init__(self, session: Session, clock: SteppedClock | FastClock) -> None:
         self._session = session
         self.clock = clock
+        self._due_s = 0.0
 
     def connect(self) -> None:
         """A new encoder connection."""
@@ -93,20 +118,25 @@ class Player:
 
     def play(self, path: Path, seconds: float, from_s: float = 0.0, change: Change = lambda tag: tag) -> None:
         """So many seconds of a file, over the current connection."""
-        start_s = self.clock.at_s
+        start_s = self._due_s
         for tag in tags_of(path):
             due_s = tag.timestamp_ms / 1000 - from_s
             if due_s >= seconds or (due_s < 0 and not is_configuration(tag)):
                 continue
-            self.clock.at_s = max(self.clock.at_s, start_s + due_s)
+            self.clock.go_to(start_s + due_s)
             if (changed := change(tag)) is not None:
                 self._session.feed(memoryview(tag_bytes(changed)))
-        self.clock.at_s = start_s + seconds
+        self.wait(seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Nothing is sent for so long."""
+        self._due_s += seconds
+        self.clock.go_to(self._due_s)
 
     def drop(self, away_s: float) -> None:
         """The connection is gone, and nobody is there for so long."""
         self._session.disconnected()
-        self.clock.at_s += away_s
+        self.wait(away_s)
 
 
 def is_configuration(tag: FlvTag) -> bool:

@@ -137,7 +137,7 @@ def test_a_source_that_sends_nothing_for_long_has_no_long_part(
     session: PassthroughSession, player: Player, tmp_path: Path, flashes: Path
 ) -> None:
     player.play(flashes, 4.0)
-    player.clock.at_s += 9.0
+    player.wait(9.0)
     player.play(flashes, 4.0, from_s=4.0, change=moved(9_000))
     session.end()
     found = published(tmp_path)
