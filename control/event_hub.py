@@ -28,6 +28,8 @@ BLOCK_MS: Final = 400
 """How long one question waits for news; below the time that `open_redis` gives a reply."""
 
 PAGE: Final = 500
+PAST_PAGE: Final = 50
+"""Who reads from far back takes small steps, between which others are served."""
 _RETRY_S: Final = 0.5
 
 EntryId = tuple[int, int]
@@ -138,13 +140,15 @@ class EventHub:
         """Pages of the messages after one entry up to another, or up to the newest; each with its last entry's id."""
         end = "+" if until is None else _written(until)
         while until is None or after < until:
-            page: Any = await self._store.redis.xrange(self._store.keys.events, f"({_written(after)}", end, count=PAGE)
+            page: Any = await self._store.redis.xrange(
+                self._store.keys.events, f"({_written(after)}", end, count=PAST_PAGE
+            )
             if not page:
                 return
             after = entry_id(text(page[-1][0]))
             messages = (_message(at, fields) for at, fields in page if interest.covers(fields))
             yield after, [message for message in messages if message is not None]
-            if len(page) < PAGE:
+            if len(page) < PAST_PAGE:
                 return
 
     async def _run(self) -> None:
