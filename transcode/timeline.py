@@ -76,7 +76,8 @@ class ConnectionTimeline:
         track.arrival_s = arrival_s
         early_ms = self._early_ms(track, track.offset_ms, arrival_s)
         assert self._shared_offset_ms is not None
-        if abs(self._early_ms(track, self._shared_offset_ms, arrival_s)) < abs(early_ms):
+        shared_early_ms = self._early_ms(track, self._shared_offset_ms, arrival_s)
+        if abs(shared_early_ms) < min(abs(early_ms), SAME_CLOCK_MS):
             # The other track has jumped before; this one follows it, however small its own jump may look.
             track.offset_ms = self._shared_offset_ms
         elif delta_ms < -JUMP_BACK_MS or (delta_ms - waited_ms > JUMP_FORWARD_MS and early_ms > JUMP_FORWARD_MS):

@@ -103,3 +103,13 @@ def test_a_connection_is_moved_with_both_its_tracks() -> None:
     timeline.move(0.8)
     assert timeline.map("video", 1000, 1.8) == pytest.approx(1.8)
     assert timeline.map("audio", 1000, 1.8) == pytest.approx(1.8)
+
+
+def test_a_track_that_jumps_elsewhere_than_the_other_is_put_where_it_arrived() -> None:
+    hour_ms = 3_600_000
+    timeline = ConnectionTimeline()
+    for index in range(10):
+        timeline.map("video", index * 40, index * 0.04)
+        timeline.map("audio", index * 40, index * 0.04)
+    assert timeline.map("video", 10 * hour_ms, 0.4) == pytest.approx(0.4)
+    assert timeline.map("audio", 25 * hour_ms, 0.41) == pytest.approx(0.41)
