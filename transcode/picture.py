@@ -1,4 +1,4 @@
-"""Decoded pictures made fit for the ladder: square pixels, upright, 8-bit 4:2:0, the session's shape.
+"""Decoded pictures made fit for the ladder: square pixels, 8-bit 4:2:0, the session's shape.
 
 An ordinary source needs none of this and passes through untouched; the rest goes through an FFmpeg filter graph.
 """
@@ -15,12 +15,11 @@ _SHAPE_TOLERANCE = 0.02
 
 
 def displayed_size(frame: VideoFrame, sample_aspect: Fraction) -> tuple[int, int]:
-    """Width and height in square pixels at which the picture is meant to be seen, rotation honoured.
+    """Width and height in square pixels at which the picture is meant to be seen.
 
     `sample_aspect` is the width of a pixel divided by its height.
     """
-    width_px, height_px = max(2, round(frame.width * sample_aspect)), frame.height
-    return (height_px, width_px) if frame.rotation % 180 else (width_px, height_px)
+    return max(2, round(frame.width * sample_aspect)), frame.height
 
 
 def plausible_aspect(sample_aspect: Fraction | None) -> Fraction:
@@ -55,9 +54,6 @@ class PictureFitter:
 
     def _chain(self, frame: VideoFrame, sample_aspect: Fraction) -> list[tuple[str, str]]:
         chain: list[tuple[str, str]] = []
-        if frame.rotation % 360:
-            turns = {90: "cclock", 270: "clock"}.get(frame.rotation % 360)
-            chain += [("transpose", turns)] if turns else [("hflip", ""), ("vflip", "")]
         width_px, height_px = displayed_size(frame, sample_aspect)
         if abs(width_px / height_px / self._shape - 1) > _SHAPE_TOLERANCE:
             inner = (width_px, round(width_px / self._shape)) if width_px / height_px > self._shape else (

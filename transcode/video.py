@@ -18,6 +18,7 @@ from transcode.ladder_plan import LadderPlan
 from transcode.picture import plausible_aspect
 from transcode.plan import PlannedRendition
 from transcode.units import VideoConfig
+from transcode.upright import Turner
 
 _MICROSECONDS = Fraction(1, 1_000_000)
 # The library's own choice for AV1 would be a decoder in hardware.
@@ -25,15 +26,20 @@ _DECODERS = {"av1": "libdav1d"}
 
 
 class VideoDecoder:
-    """Decodes the pictures of one configuration to progressive frames. A corrupt picture is counted and skipped."""
+    """Decodes the pictures of one configuration to upright, progressive frames, or `as_coded`.
 
-    def __init__(self, config: VideoConfig) -> None:
+    A corrupt picture is counted and skipped.
+    """
+
+    def __init__(self, config: VideoConfig, *, as_coded: bool = False) -> None:
         self._codec = cast(VideoCodecContext, av.CodecContext.create(_DECODERS.get(config.codec, config.codec), "r"))
         self._codec.extradata = config.extradata
         # FRAME threads would hold back one or two frames each.
         self._codec.thread_type = "SLICE"
         self._codec.thread_count = 1
+        self._as_coded = as_coded
         self._deinterlacer = Deinterlacer()
+        self._turner = Turner()
         self.corrupt = 0
 
     def decode(self, data: bytes, dts_us: int, pts_us: int, keyframe: bool) -> list[VideoFrame]:
@@ -41,7 +47,7 @@ class VideoDecoder:
         packet = Packet(data)
         packet.dts, packet.pts, packet.time_base, packet.is_keyframe = dts_us, pts_us, _MICROSECONDS, keyframe
         try:
-            return [done for frame in self._codec.decode(packet) for done in self._deinterlacer.frames(frame)]
+            return self._finished(self._codec.decode(packet))
         except av.FFmpegError:  # most often invalid data, but a decoder may have other words for it
             self.corrupt += 1
             return []
@@ -49,15 +55,21 @@ class VideoDecoder:
     def flush(self) -> list[VideoFrame]:
         """The frames still held for reordering. The decoder takes no packet afterwards."""
         try:
-            frames = [done for frame in self._codec.decode(None) for done in self._deinterlacer.frames(frame)]
-            return frames + self._deinterlacer.flush()
+            frames = self._finished(self._codec.decode(None))
+            return frames + [self._turner.turn(frame) for frame in self._deinterlacer.flush()]
         except av.FFmpegError:
             return []
 
+    def _finished(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        if self._as_coded:
+            return frames
+        return [self._turner.turn(done) for frame in frames for done in self._deinterlacer.frames(frame)]
+
     @property
     def sample_aspect(self) -> Fraction:
-        """Width of a pixel divided by its height."""
-        return plausible_aspect(self._codec.sample_aspect_ratio)
+        """Width of a pixel divided by its height, in the frames that are given out."""
+        aspect = plausible_aspect(self._codec.sample_aspect_ratio)
+        return 1 / aspect if self._turner.swaps_sides else aspect
 
 
 class Scaler:

@@ -37,7 +37,7 @@ def shape_of(config: VideoConfig, keyframe: bytes) -> VideoShape:
     # A decoder knows what the configurations of the others say; one picture of it is enough.
     from transcode.video import VideoDecoder
 
-    decoder = VideoDecoder(config)
+    decoder = VideoDecoder(config, as_coded=True)
     frames = decoder.decode(keyframe, 0, 0, keyframe=True) or decoder.flush()
     if not frames:
         raise UnsupportedCodec(f"the first picture of {config.codec} can't be decoded")
