@@ -68,6 +68,15 @@ async def refused_start(directory: Path, **environment: str) -> tuple[int | None
     return process.returncode, stderr.decode()
 
 
+@pytest.fixture
+def obeyed_hangup() -> Iterator[None]:
+    """The tests themselves may run under `nohup`, which a node would inherit and obey."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("obeyed_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_stops_everything_while_a_stream_is_live(
     tmp_path: Path, tiny_clip: Path, number: signal.Signals
