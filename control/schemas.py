@@ -6,7 +6,16 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -61,7 +70,12 @@ StreamId = Annotated[str, Field(pattern="^ls_[0-9a-z]{26}$")]
 EdgeId = Annotated[str, Field(pattern="^lse_[0-9a-z]{26}$")]
 
 
-ReconnectWindow = Annotated[int, Field(ge=0, le=RECONNECT_WINDOW_S_MAX)]
+def _whole_number(value: object) -> object:
+    """JSON has one kind of number: 60.0 is the integer 60."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+ReconnectWindow = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=RECONNECT_WINDOW_S_MAX)]
 
 
 def not_null(value: object, instead: str) -> object:

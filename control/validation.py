@@ -157,6 +157,8 @@ def _complaint(details: ErrorDetails) -> str:
             return f"must be an array, not {_described(value)}"
         case "too_long":
             return f"has {len(value)} items; the bound is {context['max_length']}"
+        case "int_type" | "int_from_float":
+            return f"must be an integer, not {_described(value)}"
         case "bool_type":
             return f"must be true or false, not {_described(value)}"
         case "null":

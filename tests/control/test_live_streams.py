@@ -65,6 +65,11 @@ async def test_a_stream_has_a_reconnect_window_of_its_own(api: Api, window_s: in
     assert (reply.status, reply.body["reconnectWindowSeconds"]) == (201, window_s)
 
 
+async def test_a_whole_number_is_an_integer_however_it_is_written(api: Api) -> None:
+    reply = await api.post(b'{"name": "show", "reconnectWindowSeconds": 6.0e1}')
+    assert (reply.status, reply.body["reconnectWindowSeconds"]) == (201, 60)
+
+
 @pytest.mark.parametrize("quality", ["standard", "high", "passthrough"])
 @pytest.mark.parametrize(("low_latency", "recording"), [(True, True), (False, False), (False, True)])
 async def test_create_with_all_four_fields(api: Api, quality: str, low_latency: bool, recording: bool) -> None:
