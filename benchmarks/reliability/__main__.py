@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from benchmarks.reliability.faults import FAULTS, Fault
@@ -44,10 +45,9 @@ def row(fault: Fault, seen: dict[str, Seen]) -> str:
 
 
 def _cell(seen: Seen) -> str:
-    if not seen.recovered:
-        return f"**not recovered** ({', '.join(seen.fatal) or 'no error'})"
-    text = f"{seen.frozen_s:.1f} s, stopped {seen.stopped_s:.1f} s"
-    return f"{text} ({', '.join(seen.fatal)})" if seen.fatal else text
+    text = f"{seen.frozen_s:.1f} s, stopped {seen.stopped_s:.1f} s" if seen.recovered else "**not recovered**"
+    fatal = ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in Counter(seen.fatal).items())
+    return f"{text} ({fatal})" if fatal else text
 
 
 def kept(fault: Fault, seen: dict[str, Seen]) -> bool:

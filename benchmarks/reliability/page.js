@@ -23,17 +23,29 @@ async function startShaka() {
   shaka.polyfill.installAll();
   const player = new shaka.Player();
   await player.attach(document.getElementById('shaka'));
-  player.addEventListener('error', (event) => window.fatal.shaka.push(String(event.detail.code ?? event.detail)));
-  for (;;) {
-    try {
-      await player.load(source);
-      return;
-    } catch (error) {
-      // Shaka Player (5.2.12) looks for captions in a segment that has only parts yet while a playlist is short.
-      console.debug('Shaka Player does not load yet', error);
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+  const load = async () => {
+    for (;;) {
+      try {
+        return await player.load(source);
+      } catch (error) {
+        // Shaka Player (5.2.12) looks for captions in a segment that has only parts yet while a playlist is short.
+        console.debug('Shaka Player does not load yet', error);
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
     }
-  }
+  };
+  let loading = false;
+  player.addEventListener('error', async ({ detail }) => {
+    // A page can help where Shaka Player has met an exception of its own: its other errors it recovers from by itself.
+    if (loading) return;
+    window.fatal.shaka.push(String(detail.code ?? 'exception'));
+    if (detail instanceof shaka.util.Error) return;
+    loading = true;
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await load();
+    loading = false;
+  });
+  await load();
 }
 
 startHlsJs();

@@ -58,7 +58,7 @@ class FastClock(SessionClock):
         time.sleep(max(0.0, self.seconds_until(session_s)))
 
 
-def session_spec(media_dir: Path, quality: str) -> SessionSpec:
+def session_spec(media_dir: Path, quality: str, window_s: float = 600.0) -> SessionSpec:
     """A stream with the default durations."""
     return SessionSpec(
         stream_id="ls_" + "s" * 26,
@@ -69,7 +69,7 @@ def session_spec(media_dir: Path, quality: str) -> SessionSpec:
         media_dir=str(media_dir),
         segment_s=2.0,
         part_s=0.333,
-        window_s=600.0,
+        window_s=window_s,
     )
 
 
@@ -196,6 +196,18 @@ def published(media_dir: Path) -> Published:
     presentation = Presentation()
     presentation.feed(decode_record(line) for line in (directory / "journal.jsonl").read_bytes().splitlines())
     return Published(directory, presentation)
+
+
+def published_since(media_dir: Path, msn: int) -> tuple[Published, int]:
+    """What the session has published in whole segments after this one, and the last of them."""
+    found = published(media_dir)
+    renditions = found.presentation.renditions.values()
+    last = min(max((s.msn for s in rendition.segments if s.complete), default=msn) for rendition in renditions)
+    for rendition in renditions:
+        kept = [segment for segment in rendition.segments if msn < segment.msn <= last]
+        rendition.segments.clear()
+        rendition.segments.extend(kept)
+    return found, last
 
 
 def ignore(message: Message) -> None:
