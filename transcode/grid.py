@@ -9,10 +9,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 # A frame this close to the next free tick takes it, so that jitter around the middle between two ticks does not turn
-# a steady source into repeats and drops. Less than half for one that comes late: of a source with twice the rate, the
-# frame between two ticks is the surplus one.
+# a steady source into repeats and drops. One that comes late may be half a frame of its source late: of a source with
+# twice the rate, the frame between two ticks is the surplus one.
 _EARLY_TICKS = 0.75
 _LATE_TICKS = 0.45
+_SPACING_WEIGHT = 0.1
 
 
 class FrameGrid:
@@ -22,6 +23,8 @@ class FrameGrid:
         self.rate = rate
         self.origin_s = origin_s
         self.next_tick = 0
+        self._last_position = 0.0
+        self._spacing_ticks = 1.0
         self.repeated = 0
         self.dropped = 0
 
@@ -31,7 +34,10 @@ class FrameGrid:
         None when its tick is taken: the frame is surplus or late.
         """
         position = (media_s - self.origin_s) * float(self.rate)
-        if position < self.next_tick - _LATE_TICKS:
+        step_ticks = min(max(position - self._last_position, 0.0), 2.0)
+        self._last_position = position
+        self._spacing_ticks += (step_ticks - self._spacing_ticks) * _SPACING_WEIGHT
+        if position < self.next_tick - min(_LATE_TICKS, self._spacing_ticks / 2):
             self.dropped += 1
             return None
         tick = self.next_tick if position <= self.next_tick + _EARLY_TICKS else round(position)

@@ -40,6 +40,24 @@ def test_a_steady_source_with_millisecond_timestamps_never_repeats_or_drops(rate
     assert (grid.repeated, grid.dropped) == (0, 0)
 
 
+@pytest.mark.parametrize("source_rate", [24, 25, 30, 50, 60])
+@pytest.mark.parametrize("grid_rate", [24, 25, 30, 50, 60])
+def test_what_a_source_of_any_rate_shows_is_at_most_35_ms_off(grid_rate: int, source_rate: int) -> None:
+    """Sound is placed to the sample: this is by how much it may be apart from the picture."""
+    worst_s = 0.0
+    for phase in range(10):
+        grid = FrameGrid(Fraction(grid_rate), 0.0)
+        waiting_s: list[float] = []
+        for index in range(200):
+            time_s = phase / 10 / grid_rate + index / source_rate
+            waiting_s.append(time_s)  # what happens in a frame is seen with the next one that is shown
+            if (ticks := grid.place(round(time_s * 1000) / 1000)) is not None:
+                if index > 60:
+                    worst_s = max(worst_s, *(abs(ticks[-1] / grid_rate - happened_s) for happened_s in waiting_s))
+                waiting_s.clear()
+    assert worst_s <= 0.035
+
+
 def test_a_rate_a_little_off_costs_one_frame_at_a_time() -> None:
     grid = FrameGrid(RATE_30, 0.0)
     seconds = 200
