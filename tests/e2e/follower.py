@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -50,15 +50,15 @@ class Followed:
         (init,) = self.inits.values()
         return init + b"".join(part.data for part in self.parts)
 
-    def video(self) -> list[VideoFrame]:
+    def video(self) -> Iterator[VideoFrame]:
         """Every picture, decoded."""
         with av.open(io.BytesIO(self.data), "r") as container:
-            return list(container.decode(video=0))
+            yield from container.decode(video=0)
 
-    def audio(self) -> list[AudioFrame]:
+    def audio(self) -> Iterator[AudioFrame]:
         """Every audio frame, decoded."""
         with av.open(io.BytesIO(self.data), "r") as container:
-            return list(container.decode(audio=0))
+            yield from container.decode(audio=0)
 
     def times_s(self) -> list[tuple[float, float]]:
         """Where each part begins and ends in media time, by its tfdt and its trun."""
