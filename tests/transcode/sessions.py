@@ -58,7 +58,7 @@ class FastClock(SessionClock):
         time.sleep(max(0.0, self.seconds_until(session_s)))
 
 
-def session_spec(media_dir: Path, quality: str, window_s: float = 600.0) -> SessionSpec:
+def session_spec(media_dir: Path, quality: str, window_s: float = 600.0, slate_image: str = "") -> SessionSpec:
     """A stream with the default durations."""
     return SessionSpec(
         stream_id="ls_" + "s" * 26,
@@ -70,6 +70,7 @@ def session_spec(media_dir: Path, quality: str, window_s: float = 600.0) -> Sess
         segment_s=2.0,
         part_s=0.333,
         window_s=window_s,
+        slate_image=slate_image,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from config.session import Failed, Message
 from tests.av_sync import flashing_clip, offsets_s
@@ -55,6 +56,11 @@ class Show:
 
 @pytest.fixture
 def show(tmp_path: Path) -> Show:
+    return begin(tmp_path)
+
+
+def begin(tmp_path: Path, slate_image: str = "") -> Show:
+    """A session with an encoder that has sent nothing yet."""
     failures: list[Failed] = []
 
     def report(message: Message) -> None:
@@ -62,7 +68,7 @@ def show(tmp_path: Path) -> Show:
             failures.append(message)
 
     clock = FastClock(SPEED)
-    session = LadderSession(session_spec(tmp_path, "standard"), report, clock=clock)
+    session = LadderSession(session_spec(tmp_path, "standard", slate_image=slate_image), report, clock=clock)
     player = Player(session, clock)
     player.connect()
     return Show(session, player, tmp_path, failures)
@@ -123,6 +129,17 @@ def test_while_the_encoder_is_away_there_is_its_last_picture_then_a_slate_with_s
     assert sum(length for _start, length in fragment_times(run)) / timescale_hz(run) == pytest.approx(8.0, abs=0.6)
     loud_s = [frame.time or 0 for frame in found.audio() if np.abs(frame.to_ndarray()).max() > 0.05]
     assert max(loud_s) < start_s + 2.2, "sound from nobody"
+
+
+def test_the_slate_may_be_a_picture_of_one_s_own(tmp_path: Path, clips: Clips) -> None:
+    image = tmp_path / "slate.png"
+    Image.new("RGB", (320, 180), (0, 0, 255)).save(image)
+    show = begin(tmp_path, str(image))
+    show.player.play(clips("first"), 2.0)
+    show.player.drop(5.0)
+    *_, last = show.end().video("180p")
+    red, _green, blue = last.to_ndarray(format="rgb24").mean(axis=(0, 1))
+    assert blue > 200 and red < 40
 
 
 CHANGES: dict[str, dict[str, Any]] = {
