@@ -131,6 +131,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
             broadcasts.lost,
             lambda _s: None,
         )
+        broadcasts.on_moved = membership.wake
         # Leaves last: what is being ended is nobody else's.
         stack.push_async_callback(membership.close)
         stack.push_async_callback(broadcasts.close)

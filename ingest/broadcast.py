@@ -21,7 +21,7 @@ from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
 from streams.model import Stream
 from streams.nodes import HostedSession
-from streams.state import Event
+from streams.state import Event, State
 
 log = structlog.get_logger()
 
@@ -42,11 +42,12 @@ class Broadcast:
         on_over: Callable[[Broadcast], None],
         on_worker_died: Callable[[Broadcast], None],
         on_health: Callable[[Stream, IngestHealth | None], None],
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.stream = stream
         self.session_id = session_id
         self.worker = worker
-        self._transitions = transitions
+        self.transitions = transitions
         self._limits = limits
         self._clean_stop_ends = clean_stop_ends
         self._takeover = TakeoverRule(limits.takeover_silence_s, limits.takeover_memory_s)
@@ -54,10 +55,11 @@ class Broadcast:
         self._on_worker_died = on_worker_died
         self._on_health = on_health
         self._restarts = RestartLimit(limits.worker_restarts, limits.worker_restarts_within_s)
-        self._checkpoint = ""
+        self.checkpoint = checkpoint
+        """How far the session has come on this node, or when it came here from another."""
         self._encoder: ConnectedEncoder | None = None
         self._connections = 0
-        self._live = False
+        self._live = stream.state is State.LIVE  # gone on with after another node
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._died_at_the_end = False
@@ -80,7 +82,7 @@ class Broadcast:
             session_id=self.session_id,
             epoch=self.stream.epoch,
             delivering=self.delivering,
-            checkpoint=self._checkpoint,
+            checkpoint="" if self.checkpoint is None else encode_message(self.checkpoint).decode(),
         )
 
     @property
@@ -111,7 +113,7 @@ class Broadcast:
         )
         encoder.hand_to(self.worker, self.session_id, str(self._connections))
         if self._connections > 1 and previous is None:
-            self._transitions.submit(Event.ENCODER_BACK)
+            self.transitions.submit(Event.ENCODER_BACK)
         self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)
         self._log.debug("encoder_connected", protocol=request.protocol, connection=self._connections)
         return encoder
@@ -137,7 +139,7 @@ class Broadcast:
         if reason == CLEAN and self._clean_stop_ends:
             self.end("clean_stop")
             return
-        self._transitions.submit(Event.ENCODER_LOST, reason=reason)
+        self.transitions.submit(Event.ENCODER_LOST, reason=reason)
         self._arm(self.stream.reconnect_window_s, lambda: self.end("window_over"))
 
     def end(self, reason: str) -> None:
@@ -167,7 +169,7 @@ class Broadcast:
                 self._live = True
                 if self._encoder is not None:
                     self._arm(None, None)
-                self._transitions.submit(Event.RENDITIONS_READY)
+                self.transitions.submit(Event.RENDITIONS_READY)
         elif isinstance(report, Failed) and report.code == WORKER_DIED:
             self._worker_died(report)
         elif isinstance(report, Failed):
@@ -182,7 +184,7 @@ class Broadcast:
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
                 self._on_health(self.stream, health)
         elif isinstance(report, Checkpoint):
-            self._checkpoint = encode_message(report).decode()
+            self.checkpoint = report
         elif isinstance(report, Note):
             self._log.info(report.event, **report.fields)
 
@@ -214,7 +216,7 @@ class Broadcast:
             encoder.connection.close(reason)
         self._on_health(self.stream, None)
         if event is not None:
-            self._transitions.submit(event, reason=reason)
+            self.transitions.submit(event, reason=reason)
         self._on_over(self)
 
     def _arm(self, delay_s: float | None, callback: Callable[[], None] | None) -> None:

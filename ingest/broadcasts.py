@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Collection, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 from redis.exceptions import RedisError
 
 from config.limits import IngestLimits
-from config.session import Failed, SessionSpec
+from config.session import Checkpoint, Failed, SessionSpec, decode_message
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
+from ingest.claims import Claims
 from ingest.health import HealthWriter
+from ingest.session_files import EDGE_DIRS, hide_session, remove_directory, remove_empty
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, WorkerPool
-from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
 from streams.events import StreamEvent
-from streams.ids import key_hash, new_session_id
-from streams.model import Claim, NodeSession, Stream
+from streams.ids import key_hash
+from streams.model import Claim, Stream
 from streams.nodes import HostedSession
-from streams.state import Event, EventType, IllegalTransition
-from streams.store import StreamStore
+from streams.state import Event, EventType
+from streams.store import RESUMED_REASON, StreamStore
 
 log = structlog.get_logger()
 
@@ -33,9 +32,6 @@ _SESSION_OVER = frozenset({EventType.ENDED, EventType.ERROR, EventType.KEY_ROTAT
 _END_S = 10.0
 _CLOSE_S = 1.0
 _WORKER_RETRY_S = 0.3
-_EDGE_DIRS = "lse_*"
-_CURRENT = "current"
-_JOURNAL = "journal.jsonl"
 
 
 class Broadcasts:
@@ -52,7 +48,10 @@ class Broadcasts:
         self._health = HealthWriter(store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._transitions: dict[str, Transitions] = {}
+        self._claim = Claims(store, node_id, self._is_hosted)
+        self._unsettled: set[Broadcast] = set()
+        self.on_moved: Callable[[], None] = lambda: None
+        """Called when a session may have become another node's."""
         self._claims: dict[str, StreamEvent | None] = {}  # streams being claimed: the last news of a session's end
 
     async def publish(self, request: PublishRequest) -> MediaSink:
@@ -86,11 +85,15 @@ class Broadcasts:
         """These sessions are another node's now: nothing more is written of them."""
         for broadcast in list(self._broadcasts.values()):
             if broadcast.session_id in session_ids and not broadcast.over:
-                _hide(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
+                hide_session(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
                 broadcast.let_go()
 
     def stream_event(self, event: StreamEvent) -> None:
         """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
+        if event.type is EventType.RECONNECTED and event.reason == RESUMED_REASON:
+            if event.stream_id in self._broadcasts:
+                self.on_moved()
+            return
         if event.type not in _SESSION_OVER:
             return
         if event.stream_id in self._claims:
@@ -103,10 +106,10 @@ class Broadcasts:
     async def recover(self) -> None:
         """End the sessions that a previous run of this node has left behind."""
         for left in await self._store.sessions_of_node(self._node_id):
-            await self._abandon(left, "node_restarted")
+            await self._claim.abandon(left, "node_restarted")
         # Only what is ours: the setting may name a directory that holds other things, too.
-        for directory in self._media_dir.glob(_EDGE_DIRS):
-            await asyncio.to_thread(_remove, directory)
+        for directory in self._media_dir.glob(EDGE_DIRS):
+            await asyncio.to_thread(remove_directory, directory)
 
     async def close(self) -> None:
         """End every session. Its last byte is written and its state in Redis then, if that is a matter of a moment."""
@@ -114,7 +117,7 @@ class Broadcasts:
         for broadcast in broadcasts:
             broadcast.end("node_stopped")
         last_bytes = [broadcast.finished.wait() for broadcast in broadcasts]
-        last_states = [transitions.close() for transitions in self._transitions.values()]
+        last_states = [broadcast.transitions.close() for broadcast in self._unsettled]
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await asyncio.gather(*last_bytes, *last_states)
@@ -149,9 +152,10 @@ class Broadcasts:
         return broadcast
 
     async def _claim_and_open(self, stream: Stream, hashed: str) -> Broadcast:
-        session_id = new_session_id()
-        claim = await self._claim(stream.stream_id, hashed, session_id)
+        claim = await self._claim.claim(stream.stream_id, hashed)
+        session_id = str(claim.stream.session_id)
         transitions = Transitions(self._store, stream.stream_id, session_id, claim.epoch)
+        checkpoint = await self._checkpoint_of(claim, transitions)
         try:
             worker = await self._workers.worker_for(claim.stream.quality)
         except (OSError, EOFError) as error:
@@ -169,53 +173,41 @@ class Broadcasts:
             self._over,
             self._worker_died,
             self._health.put,
+            checkpoint,
         )
-        worker.open(self._spec(claim.stream, session_id), broadcast.report)
+        if claim.resumed:
+            # What an earlier stay of the session on this node has left would mislead worker and origin.
+            hide_session(self._media_dir / claim.stream.edge_id, session_id)
+        worker.open(self._spec(claim.stream, session_id), broadcast.report, checkpoint)
         self._broadcasts[stream.stream_id] = broadcast
-        self._transitions[session_id] = transitions
+        self._unsettled.add(broadcast)
         return broadcast
 
-    async def _claim(self, stream_id: str, hashed: str, session_id: str) -> Claim:
-        async def begin() -> Claim:
-            return await self._store.begin_session(
-                stream_id, key_hash=hashed, session_id=session_id, node_id=self._node_id
-            )
-
+    async def _checkpoint_of(self, claim: Claim, transitions: Transitions) -> Checkpoint | None:
+        """From where a session of another node goes on. Raises `PublishRefused` when nobody can tell."""
+        if not claim.checkpoint:
+            return None
         try:
-            try:
-                return await begin()
-            except AlreadyPublishing:
-                await self._drop_orphan(stream_id)
-                return await begin()
-        except KeyRevoked:
-            raise PublishRefused(Refusal.WRONG_KEY, "no stream has this stream key") from None
-        except AlreadyPublishing:
-            raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another node is publishing this stream") from None
-        except (RedisError, OSError) as error:
-            raise PublishRefused(Refusal.TRY_AGAIN, "cannot claim the stream now, try again") from error
-
-    async def _drop_orphan(self, stream_id: str) -> None:
-        """A claim whose answer was lost on its way left a session of ours that nobody hosts."""
-        for left in await self._store.sessions_of_node(self._node_id):
-            if left.stream_id == stream_id and left.session_id not in self._transitions:
-                await self._abandon(left, "claim_lost")
-
-    async def _abandon(self, left: NodeSession, reason: str) -> None:
-        try:
-            await self._store.apply(
-                left.stream_id, Event.NODE_LOST, session_id=left.session_id, epoch=left.epoch, reason=reason
-            )
-        except (StaleSession, IllegalTransition) as error:
-            log.warning("session_not_abandoned", stream_id=left.stream_id, error=str(error))
+            checkpoint = decode_message(claim.checkpoint.encode())
+            if isinstance(checkpoint, Checkpoint):
+                return checkpoint
+            problem = f"a {checkpoint.type!r}"
+        except (ValueError, TypeError, KeyError) as error:
+            problem = type(error).__name__
+        log.error("checkpoint_not_understood", stream_id=claim.stream.stream_id, problem=problem)
+        transitions.submit(Event.NODE_LOST, reason="checkpoint_not_understood")
+        await transitions.close()
+        raise PublishRefused(Refusal.TRY_AGAIN, "the session can't be gone on with, try again")
 
     async def _settled(self, broadcast: Broadcast) -> None:
-        """Wait until the state of a session that is over has reached Redis."""
-        transitions = self._transitions.get(broadcast.session_id)
-        if transitions is None:
+        """Wait until the state of a session that is over has reached Redis, and one that left may come back."""
+        if broadcast not in self._unsettled:
             return
         try:
             async with asyncio.timeout(_SETTLE_S):
-                await transitions.idle()
+                await broadcast.transitions.idle()
+                if broadcast.let_gone:
+                    await broadcast.finished.wait()
         except TimeoutError:
             raise PublishRefused(Refusal.TRY_AGAIN, "the last session is still ending, try again") from None
 
@@ -233,6 +225,9 @@ class Broadcasts:
             chunk_s=self._settings.chunk_s,
             slate_image=str(self._settings.slate_image or ""),
         )
+
+    def _is_hosted(self, session_id: str) -> bool:
+        return any(broadcast.session_id == session_id for broadcast in self._unsettled)
 
     def _over(self, broadcast: Broadcast) -> None:
         self._start(self._clean_up(broadcast))
@@ -252,7 +247,7 @@ class Broadcasts:
             broadcast.report(Failed(session_id=broadcast.session_id, code=WORKER_DIED, message=message))
             return
         log.warning("worker_replaced", stream_id=stream.stream_id, session_id=broadcast.session_id, pid=worker.pid)
-        worker.open(self._spec(stream, broadcast.session_id), broadcast.report)
+        worker.open(self._spec(stream, broadcast.session_id), broadcast.report, broadcast.checkpoint)
         broadcast.go_on_with(worker)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -270,35 +265,18 @@ class Broadcasts:
         except TimeoutError:
             log.error("session_not_ended", stream_id=stream_id, session_id=broadcast.session_id, after_s=_END_S)
             self._workers.give_up(broadcast.worker, broadcast.session_id)
-        if broadcast.let_gone:
+        if broadcast.let_gone and self._broadcasts.get(stream_id) is broadcast:
             # Its last words may have brought the journal back.
-            _hide(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
-        await self._transitions[broadcast.session_id].close()
-        del self._transitions[broadcast.session_id]
+            hide_session(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
+        await broadcast.transitions.close()
+        self._unsettled.discard(broadcast)
         if self._broadcasts.get(stream_id) is broadcast:
             del self._broadcasts[stream_id]
         await asyncio.sleep(self._settings.ended_retention_s)
+        if self._is_hosted(broadcast.session_id):
+            return  # it has come back from another node
         edge_dir = self._media_dir / broadcast.stream.edge_id
-        await asyncio.to_thread(_remove, edge_dir / broadcast.session_id)
+        await asyncio.to_thread(remove_directory, edge_dir / broadcast.session_id)
         if stream_id not in self._broadcasts:
             # Without a thread, so that no session can begin in between.
-            _remove_empty(edge_dir)
-
-
-def _remove(directory: Path) -> None:
-    if directory.is_dir():
-        shutil.rmtree(directory)
-
-
-def _hide(edge_dir: Path, session_id: str) -> None:
-    """Let this node's origin know that the session goes on elsewhere. What was published can still be fetched."""
-    (edge_dir / session_id / _JOURNAL).unlink(missing_ok=True)
-    current = edge_dir / _CURRENT
-    if current.is_file() and current.read_text() == session_id:
-        current.unlink()
-
-
-def _remove_empty(edge_dir: Path) -> None:
-    """Remove the directory of an edge id that has no session's media left."""
-    if edge_dir.is_dir() and all(path.name.endswith(_CURRENT) for path in edge_dir.iterdir()):
-        shutil.rmtree(edge_dir)
+            remove_empty(edge_dir)

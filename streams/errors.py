@@ -14,12 +14,14 @@ class KeyRevoked(Exception):
 
 
 class AlreadyPublishing(Exception):
-    """The stream has a session already."""
+    """The stream has a session already, on a node that was last heard of at this time (Unix, by the clock of Redis)."""
 
-    def __init__(self, stream_id: str, state: State) -> None:
+    def __init__(self, stream_id: str, state: State, node_id: str, heard_s: float) -> None:
         super().__init__(f"stream {stream_id} has a session already (state {state.value!r})")
         self.stream_id = stream_id
         self.state = state
+        self.node_id = node_id
+        self.heard_s = heard_s
 
 
 class StaleSession(Exception):

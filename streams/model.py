@@ -37,10 +37,15 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A session that was begun: the stream as it now is, and the epoch that its writers must show."""
+    """A session that was begun: the stream as it now is, and the epoch that its writers must show.
+
+    Or one that is `resumed`: another node began it. `checkpoint` says how far it has come; empty before it was live.
+    """
 
     stream: Stream
     epoch: int
+    resumed: bool = False
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ log = structlog.get_logger()
 
 HEARTBEAT_S: Final = 2.0
 LEASE_S: Final = 6.0
+TAKEN_FOR_DEAD_S: Final = 4.0
+"""How long a node must have been silent for another to take over a session whose encoder delivered to it."""
+
 _REMEMBERED_S: Final = 86_400
 
 

@@ -68,8 +68,18 @@ def transition_request(
     **more: Any,
 ) -> str:
     """ARGV[1] of the scripts that apply the table: the rows of `event` besides."""
-    rows = {state.value: [row.to.value, row.emits.value] for state, row in rows_of(event).items()}
-    reason = reason or event.value
     return change_request(
-        prefix=prefix, stream_id=stream_id, at=at, reason=reason, data=data, event_id=event_id, rows=rows, **more
+        prefix=prefix,
+        stream_id=stream_id,
+        at=at,
+        reason=reason or event.value,
+        data=data,
+        event_id=event_id,
+        rows=rows_for_script(event),
+        **more,
     )
+
+
+def rows_for_script(event: Event) -> dict[str, list[str]]:
+    """The rows of the table for an event, as the scripts want them: by state, the state after it and the event type."""
+    return {state.value: [row.to.value, row.emits.value] for state, row in rows_of(event).items()}

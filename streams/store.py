@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
@@ -21,12 +22,16 @@ from streams.errors import AlreadyPublishing, KeyRevoked, StaleSession
 from streams.health import IngestHealth
 from streams.keys import DEFAULT_PREFIX, Keys
 from streams.model import Claim, NodeSession, Stream, StreamPage
+from streams.nodes import TAKEN_FOR_DEAD_S
 from streams.records import read_flat_record, read_record, text
-from streams.scripts import change_script_text, script_text, transition_request
+from streams.scripts import change_script_text, rows_for_script, script_text, transition_request
 from streams.state import SESSION_STATES, Event, IllegalTransition, State
 from streams.times import utc_now
 
 log = structlog.get_logger()
+
+RESUMED_REASON: Final = "node_changed"
+"""The reason of `stream.reconnected` when another node goes on with the session."""
 
 
 class StreamStore:
@@ -103,26 +108,52 @@ class StreamStore:
     ) -> Claim:
         """Claim a stream for a new session (event `publish_accepted`); of several at once exactly one succeeds.
 
-        Raises `KeyRevoked` when the stream does not accept this key, `AlreadyPublishing` when it has a session.
+        A session of another node that is gone, or to which no encoder delivers, is gone on with (event `encoder_back`,
+        reason `node_changed`): its epoch moves on, so that node can write nothing more of it.
+
+        Raises `KeyRevoked` when the stream does not accept this key, `AlreadyPublishing` when it has a session that
+        can't be taken over.
         """
+        while True:
+            claim = await self._begin_or_resume(stream_id, key_hash, session_id, node_id, at or utc_now())
+            if claim is not None:
+                return claim
+
+    async def _begin_or_resume(
+        self, stream_id: str, key_hash: str, session_id: str, node_id: str, at: datetime
+    ) -> Claim | None:
+        """None when a session was in the way that nobody can go on with, and has been ended."""
         event = Event.PUBLISH_ACCEPTED
         request = transition_request(
             event,
             prefix=self.keys.prefix,
             stream_id=stream_id,
             session_id=session_id,
-            at=at or utc_now(),
+            at=at,
             reason=None,
             data=None,
             key_hash=key_hash,
             node_id=node_id,
+            taken_for_dead_s=str(TAKEN_FOR_DEAD_S),
+            resumed_rows=rows_for_script(Event.ENCODER_BACK),
+            resumed_reason=RESUMED_REASON,
         )
-        outcome, *rest = await self._begin_session(keys=self.keys.of_stream(stream_id), args=[request])
+        keys = [*self.keys.of_stream(stream_id), self.keys.nodes]
+        outcome, *rest = await self._begin_session(keys=keys, args=[request])
         if text(outcome) == "revoked":
             raise KeyRevoked(stream_id)
         if text(outcome) == "busy":
-            raise AlreadyPublishing(stream_id, State(text(rest[0])))
+            raise AlreadyPublishing(stream_id, State(text(rest[0])), text(rest[1]), float(rest[2]))
+        if text(outcome) == "stranded":
+            with suppress(StaleSession, IllegalTransition):  # somebody else has ended it
+                await self.apply(stream_id, Event.NODE_LOST, session_id=text(rest[1]), epoch=int(rest[2]))
+            return None
         stream = read_flat_record(rest[1])
+        if text(outcome) == "resumed":
+            self._log_transition(
+                stream_id, str(stream.session_id), Event.ENCODER_BACK, text(rest[0]), stream.state, RESUMED_REASON
+            )
+            return Claim(stream=stream, epoch=stream.epoch, resumed=True, checkpoint=text(rest[2]))
         self._log_transition(stream_id, session_id, event, text(rest[0]), stream.state)
         return Claim(stream=stream, epoch=stream.epoch)
 

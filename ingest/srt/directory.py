@@ -41,9 +41,8 @@ class KeyDirectory:
             return Verdict.ALREADY_PUBLISHING
         if not self.following or not self._hosts_known or key_hash in self._changing:
             return Verdict.UNSURE
-        if self._hosts.get(stream_id, self._node_id) != self._node_id:
-            return Verdict.ALREADY_PUBLISHING
-        return Verdict.MAY_PUBLISH
+        # Another node that hosts it may be gone, or without its encoder: Redis has to be asked.
+        return Verdict.MAY_PUBLISH if self._hosts.get(stream_id, self._node_id) == self._node_id else Verdict.UNSURE
 
     def changing(self, key_hashes: Iterable[str]) -> None:
         """These keys have changed in Redis; until `set_key` says how, nothing is sure about them."""

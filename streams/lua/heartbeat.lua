@@ -4,7 +4,8 @@
 -- Returns {seconds in which it is to drain, or '', places…}.
 
 local node_id, lease_ms, remembered_s = ARGV[1], ARGV[2], ARGV[3]
-local now_s = tonumber(redis.call('TIME')[1])
+local clock = redis.call('TIME')
+local now_s = string.format('%d.%06d', clock[1], clock[2])
 redis.call('HSET', KEYS[1], unpack(cjson.decode(ARGV[4])))
 redis.call('PEXPIRE', KEYS[1], lease_ms)
 redis.call('ZADD', KEYS[2], now_s, node_id)

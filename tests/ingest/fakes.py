@@ -32,6 +32,7 @@ class FakeWorker:
     def __init__(self, pid: int = 0) -> None:
         self.pid = pid
         self.specs: list[SessionSpec] = []
+        self.checkpoints: list[Checkpoint | None] = []
         self.reports: dict[str, OnReport] = {}
         self.media: list[socket.socket] = []
         self.ended: list[str] = []
@@ -41,6 +42,7 @@ class FakeWorker:
 
     def open(self, spec: SessionSpec, on_report: OnReport, checkpoint: Checkpoint | None = None) -> None:
         self.specs.append(spec)
+        self.checkpoints.append(checkpoint)
         self.reports[spec.session_id] = on_report
 
     def connect(self, session_id: str, connection_id: str, container: str) -> socket.socket:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from ingest import broadcasts
 from ingest.admission import PublishRefused, Refusal
 from streams.ids import key_hash, new_session_id
+from streams.nodes import Node, NodeRegistry
 from streams.store import StreamStore
 from tests.ingest.fakes import NODE_ID, new_stream, node_of, wait_until
 from tests.redis_server import RedisServer
@@ -45,9 +46,15 @@ async def test_a_stream_of_another_node_is_refused(store: StreamStore, tmp_path:
             node.stream.stream_id, key_hash=hashed, session_id=new_session_id(), node_id="another"
         )
         with pytest.raises(PublishRefused, match="another node") as refused:
-            await node.publish()
+            await asyncio.gather(node.publish(), heartbeat_soon(store, "another"))
         assert refused.value.refusal is Refusal.ALREADY_PUBLISHING
         await node.wait_for_events("connecting")
+
+
+async def heartbeat_soon(store: StreamStore, node_id: str) -> None:
+    """As another node does: it is alive, a moment after it was asked about."""
+    await asyncio.sleep(0.3)
+    await NodeRegistry(store.redis, store.keys).heartbeat(Node(node_id=node_id, url=""), [])
 
 
 async def test_without_redis_an_encoder_is_told_to_try_again(

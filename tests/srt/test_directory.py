@@ -77,7 +77,7 @@ async def test_new_and_deleted_keys_and_sessions_elsewhere_are_noticed(server: R
         claim = await node.store.begin_session(
             stream.stream_id, key_hash=hashed, session_id=session_id, node_id="node_there"
         )
-        await node.until(lambda: node.directory.verdict(hashed) is Verdict.ALREADY_PUBLISHING)
+        await node.until(lambda: node.directory.verdict(hashed) is Verdict.UNSURE)
         await node.store.apply(stream.stream_id, Event.WINDOW_OVER, session_id=session_id, epoch=claim.epoch)
         await node.until(lambda: node.directory.verdict(hashed) is Verdict.MAY_PUBLISH)
         await node.store.redis.delete(node.store.keys.key(hashed))

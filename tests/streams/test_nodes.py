@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from streams.errors import StaleSession
+from streams.errors import AlreadyPublishing, StaleSession
 from streams.ids import new_session_id
-from streams.model import Claim
+from streams.model import Claim, Stream
 from streams.nodes import HostedSession, Node, NodeRegistry, NodeState
 from streams.state import Event, State
 from streams.store import StreamStore
 from tests.streams.helpers import NODE, begin, events_of, new_stream, read, session_of
 
+OTHER = Node(node_id="node-b", url="http://10.0.0.2:8080")
 HERE = Node(node_id=NODE, url="http://10.0.0.1:8080")
 
 
@@ -89,3 +90,73 @@ async def test_the_sessions_of_a_node_that_is_gone_end_after_their_window(
     assert await registry.missing_hosts() == {}
     with pytest.raises(StaleSession):
         await store.apply(stream.stream_id, Event.ENCODER_LOST, session_id=new_session_id(), epoch=claim.epoch)
+
+
+async def resume(store: StreamStore, stream: Stream, node_id: str = "node-b") -> Claim:
+    return await begin(store, stream, node_id=node_id)
+
+
+async def test_a_session_whose_encoder_delivers_to_a_node_that_is_there_is_refused_elsewhere(
+    store: StreamStore, registry: NodeRegistry
+) -> None:
+    stream, _ = await new_stream(store)
+    claim = await begin(store, stream)
+    await registry.heartbeat(HERE, [])  # the session may be newer than the node's last look at it
+    for told in ([], [hosted(claim)]):
+        await registry.heartbeat(HERE, told)
+        with pytest.raises(AlreadyPublishing) as refused:
+            await resume(store, stream)
+        assert refused.value.node_id == NODE
+    heard_s = refused.value.heard_s
+    await registry.heartbeat(HERE, [hosted(claim)])
+    with pytest.raises(AlreadyPublishing) as refused:
+        await resume(store, stream)
+    assert refused.value.heard_s > heard_s
+    with pytest.raises(AlreadyPublishing):
+        await resume(store, stream, NODE)
+
+
+@pytest.mark.parametrize("why", ["its node is gone", "its encoder is away"])
+@pytest.mark.parametrize("state", [State.CONNECTING, State.LIVE])
+async def test_another_node_goes_on_with_a_session(
+    store: StreamStore, registry: NodeRegistry, why: str, state: State
+) -> None:
+    stream, _ = await new_stream(store)
+    claim = await begin(store, stream)
+    session_id = session_of(claim.stream)
+    if state is State.LIVE:
+        await store.apply(stream.stream_id, Event.RENDITIONS_READY, session_id=session_id, epoch=claim.epoch)
+    await registry.heartbeat(HERE, [hosted(claim, delivering=why == "its node is gone")])
+    if why == "its node is gone":
+        await forget(store, NODE, heard_ago_s=5)
+    attempts = await asyncio.gather(*(resume(store, stream) for _ in range(5)), return_exceptions=True)
+    (resumed,) = [attempt for attempt in attempts if isinstance(attempt, Claim)]
+    now = await read(store, stream)
+    assert resumed == Claim(stream=now, epoch=claim.epoch + 1, resumed=True, checkpoint="somewhere")
+    assert (now.state, now.session_id, now.node_id) == (state, session_id, "node-b")
+    last = (await events_of(store, stream))[-1]
+    assert (last.type.value, last.reason, last.state) == ("stream.reconnected", "node_changed", state)
+    # The node that had it, paused perhaps, writes nothing more.
+    for event in (Event.ENCODER_LOST, Event.WINDOW_OVER, Event.RENDITIONS_READY):
+        with pytest.raises(StaleSession):
+            await store.apply(stream.stream_id, event, session_id=session_id, epoch=claim.epoch)
+    before = await store.redis.dump(store.keys.session(stream.stream_id))
+    assert (await registry.heartbeat(HERE, [hosted(claim, checkpoint="elsewhere")])).lost == {session_id}
+    await registry.reap(NODE, [stream.stream_id])
+    assert await store.redis.dump(store.keys.session(stream.stream_id)) == before
+    assert (await registry.heartbeat(OTHER, [hosted(resumed)])).lost == frozenset()
+    assert await read(store, stream) == now
+
+
+async def test_a_live_session_of_which_nobody_knows_how_far_it_has_come_is_ended(
+    store: StreamStore, registry: NodeRegistry
+) -> None:
+    stream, _ = await new_stream(store)
+    claim = await begin(store, stream)
+    session_id = session_of(claim.stream)
+    await store.apply(stream.stream_id, Event.RENDITIONS_READY, session_id=session_id, epoch=claim.epoch)
+    await registry.heartbeat(HERE, [hosted(claim, delivering=False, checkpoint="")])
+    begun = await resume(store, stream)
+    assert not begun.resumed and begun.stream.session_id != session_id
+    reasons = [event.reason for event in await events_of(store, stream)]
+    assert reasons == ["publish_accepted", "renditions_ready", "node_lost", "publish_accepted"]

@@ -121,7 +121,7 @@ async def test_prefixes_keep_installations_apart(store: StreamStore) -> None:
     assert await other.find_by_key(key_hash(key)) is None
     await begin(other, (await new_stream(other))[0])
     names = [text(name) for name in await store.redis.keys("*")]
-    assert sum(name.startswith(other.keys.prefix) for name in names) == 8
+    assert sum(name.startswith(other.keys.prefix) for name in names) == 9
 
 
 async def test_no_key_is_kept_logged_or_shown(store: StreamStore) -> None:
