@@ -61,8 +61,8 @@ async def encoder_drops(scene: Scene) -> None:
     await scene.encoder.start()
 
 
-@fault("encoder drops, back after 5 s at 25 frames/s and 854x480", away_s=5, at_most_s=6, quality="passthrough")
-@fault("encoder drops, back after 5 s at 25 frames/s and 854x480", away_s=5)
+@fault("encoder drops, back after 5 s at 25 frames/s and 856x480", away_s=5, at_most_s=6, quality="passthrough")
+@fault("encoder drops, back after 5 s at 25 frames/s and 856x480", away_s=5)
 async def encoder_returns_changed(scene: Scene) -> None:
     """Another configuration: the ladder scales it, passthrough has a discontinuity."""
     await scene.encoder.kill()
