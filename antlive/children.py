@@ -31,8 +31,16 @@ def _die_with_parent() -> None:
 class Child:
     """One child process, in a session of its own so that a Ctrl-C reaches only the supervisor."""
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], stop_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        stop_s: float,
+        pass_fds: tuple[int, ...] = (),
+    ) -> None:
         self.name = name
+        self._pass_fds = pass_fds
         self._command = command
         self.environment = dict(environment)
         self._stop_s = stop_s
@@ -44,7 +52,7 @@ class Child:
             *self._command,
             *extra,
             env=self.environment,
-            pass_fds=pass_fds,
+            pass_fds=(*self._pass_fds, *pass_fds),
             start_new_session=True,
             preexec_fn=_die_with_parent,
             stdin=asyncio.subprocess.DEVNULL,

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(role, help=text)
         command.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+        command.add_argument("--http-fd", type=int, help=argparse.SUPPRESS)
         command.set_defaults(run=_role, role=role)
 
     demo = commands.add_parser("demo", help="push a moving test picture with a clock and a beep")
@@ -62,7 +63,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 def _role(settings: Settings, options: argparse.Namespace) -> int:
     from antlive.roles import run_role
 
-    return run_role(options.role, settings, options.ready_fd)
+    return run_role(options.role, settings, options.ready_fd, options.http_fd)
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:

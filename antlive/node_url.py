@@ -1,4 +1,4 @@
-"""Where other nodes reach this one, and the port that `serve` gives its origin before that runs."""
+"""Where other nodes reach this one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ def node_url(settings: Settings) -> str:
         return ""
     host = settings.bind if settings.bind not in _WILDCARDS else _address_towards(settings.redis_url)
     return f"http://[{host}]:{settings.http_port}" if ":" in host else f"http://{host}:{settings.http_port}"
-
-
-def reserve_port(settings: Settings) -> socket.socket:
-    """A bound socket that holds a free HTTP port: a listener with the same option may still take it."""
-    ipv6 = ":" in settings.bind
-    reserved = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.bind((settings.bind, 0))
-    return reserved
 
 
 def _address_towards(redis_url: str | None) -> str:

@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 from redis.exceptions import RedisError
 
+from antlive.listener import listen_http
 from antlive.logs import configure_logs
 from antlive.node import NodeFiles
 from antlive.node_url import node_url
@@ -43,14 +44,16 @@ class CannotStart(RuntimeError):
     """A role did not come up. The message is one line for the person who started it."""
 
 
-def run_role(role: str, settings: Settings, ready_fd: int | None) -> int:
+def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None = None) -> int:
     """Run a role until SIGTERM or SIGINT. Writes its actual ports to `ready_fd`, as JSON, once it is ready.
+
+    `http_fd` is the listening socket of a supervisor, which has put the API key into Redis, too.
 
     Returns the exit code: 1 when the role did not come up. `ready_fd`, or else standard error, then says why.
     """
     configure_logs(role, settings.log_format, settings.log_level)
     try:
-        uvloop.run(_run(role, settings, ready_fd))
+        uvloop.run(_run(role, settings, ready_fd, http_fd))
     except CannotStart as error:
         if ready_fd is None:
             print(f"antlive {role}: {error}", file=sys.stderr)
@@ -60,12 +63,12 @@ def run_role(role: str, settings: Settings, ready_fd: int | None) -> int:
     return 0
 
 
-async def _run(role: str, settings: Settings, ready_fd: int | None) -> None:
+async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    start = _ingest(settings) if role == "ingest" else _http(settings, role)
+    start = _ingest(settings) if role == "ingest" else _http(settings, role, http_fd)
     async with start as ports:
         log.info("ready", **ports)
         if ready_fd is not None:
@@ -115,11 +118,11 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL)
         stack.push_async_callback(redis.aclose)
-        workers = WorkerPool()
+        node_id = NodeFiles(settings.data_dir).node_id()
+        workers = WorkerPool(node_id)
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)
-        node_id = NodeFiles(settings.data_dir).node_id()
         broadcasts = Broadcasts(store, workers, settings, LIMITS, node_id)
         with _asking_redis():
             await broadcasts.recover()
@@ -180,27 +183,21 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 
 @asynccontextmanager
-async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
+async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[dict[str, Any]]:
     from antlive.malformed_http import LINE_MAX_BYTES, HttpRunner, quiet_malformed_http
 
     quiet_malformed_http()
     async with AsyncExitStack() as stack:
         # Bound first: the URLs that the API hands out hold the actual port.
-        ipv6 = ":" in settings.bind
         with _listening(settings, "HTTP_PORT", settings.http_port):
-            listener = socket.create_server(
-                (settings.bind, settings.http_port),
-                family=socket.AF_INET6 if ipv6 else socket.AF_INET,
-                backlog=1024,
-                dualstack_ipv6=ipv6,
-            )
+            listener = listen_http(settings) if http_fd is None else socket.socket(fileno=http_fd)
         stack.callback(listener.close)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
         if role in ("web", "control"):
             redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
             stack.push_async_callback(redis.aclose)
-            await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix))
+            await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix), http_fd is not None)
         if role in ("web", "origin"):
             await _add_origin(stack, app, settings)
         # A viewer who leaves frees its held request at once.
@@ -219,14 +216,16 @@ async def _http(settings: Settings, role: str) -> AsyncIterator[dict[str, Any]]:
         yield {"http_port": http_port}
 
 
-async def _add_control(app: web.Application, settings: Settings, http_port: int, store: StreamStore) -> None:
+async def _add_control(
+    app: web.Application, settings: Settings, http_port: int, store: StreamStore, supervised: bool
+) -> None:
     from control.app import setup_control
     from control.event_service import add_event_service
     from control.reaper import add_reaper
     from control.urls import PublicUrls
     from control.webhooks.policy import webhook_policy
 
-    if settings.api_key is not None:
+    if settings.api_key is not None and not supervised:
         with _asking_redis():
             await store.add_api_key("default", settings.api_key)
     urls = PublicUrls(

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ import structlog
 
 from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
+from antlive.listener import listen_http
 from antlive.logs import configure_logs
 from antlive.node import DataDirBusy, NodeFiles
-from antlive.node_url import reserve_port
 from antlive.ready_stream import ReadyStream, ready_stream
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
@@ -29,7 +30,9 @@ log = structlog.get_logger()
 
 RUN_FILE = "serve.json"
 _TEMPORARY_MAX_CHARACTERS = 60
+_LONG_LIFE_S = 5.0
 _RESTART_DELAY_S = 0.5
+_RESTART_DELAY_MAX_S = 4.0
 _TEMPORARY_PREFIX = "antlive-"
 
 
@@ -80,7 +83,7 @@ class Supervisor:
         self._environment = self._child_environment()
         self._children: list[Child] = []
         self._stop = asyncio.Event()
-        self._reserved: socket.socket | None = None
+        self._http: socket.socket | None = None
 
     async def run(self) -> int:
         """Start, serve until a signal, stop."""
@@ -104,8 +107,8 @@ class Supervisor:
             # Redis goes last: the others write their last states to it.
             await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
             await asyncio.gather(*(child.stop() for child in self._children))
-            if self._reserved is not None:
-                self._reserved.close()
+            if self._http is not None:
+                self._http.close()
         return 0
 
     async def _started_before(self, stop: asyncio.Task[Any]) -> bool:
@@ -120,18 +123,18 @@ class Supervisor:
         return True
 
     async def _start(self) -> None:
+        http = self._http = self._listen()
+        # Ingest tells other nodes where the origin is, and starts before it.
+        self._environment[ENV_PREFIX + "HTTP_PORT"] = str(http.getsockname()[1])
         if self._embedded:
             redis = redis_child(self._settings.data_dir, self._socket_path)
             self._children.append(redis)
             await redis.start()
         await wait_for_redis(self._redis_url)
         stream = await self._prepare()
-        if not self._settings.http_port:
-            # Ingest tells other nodes where the origin is, and starts before it.
-            self._reserved = reserve_port(self._settings)
-            self._environment[ENV_PREFIX + "HTTP_PORT"] = str(self._reserved.getsockname()[1])
         # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
-        web = Child("web", role_command("web"), self._environment, stop_s=3.0)
+        web_command = [*role_command("web"), "--http-fd", str(http.fileno())]
+        web = Child("web", web_command, self._environment, stop_s=3.0, pass_fds=(http.fileno(),))
         ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
         self._children.append(web)
         self._children.append(ingest)
@@ -150,6 +153,14 @@ class Supervisor:
         self._files.write_json(RUN_FILE, run)
         print(self._welcome(stream, ports, http_port), flush=True)
 
+    def _listen(self) -> socket.socket:
+        try:
+            return listen_http(self._settings)
+        except OSError as error:
+            where = f"{self._settings.bind}:{self._settings.http_port} ({ENV_PREFIX}HTTP_PORT)"
+            text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+            raise StartFailed(f"cannot listen on {where}: {text}") from error
+
     async def _prepare(self) -> ReadyStream:
         client = open_redis(self._redis_url)
         try:
@@ -160,11 +171,16 @@ class Supervisor:
             await client.aclose()
 
     async def _watch(self, child: Child) -> None:
+        """Start a child again when it dies: at once, but one that dies early waits longer each time."""
+        delay_s = 0.0
         while True:
             assert child.process is not None
+            started_s = time.monotonic()
             code = await child.process.wait()
-            log.error("child_died", child=child.name, exit_code=code)
-            await asyncio.sleep(_RESTART_DELAY_S)
+            lived_long = time.monotonic() - started_s > _LONG_LIFE_S
+            delay_s = 0.0 if lived_long else min(_RESTART_DELAY_MAX_S, max(_RESTART_DELAY_S, 2 * delay_s))
+            log.error("child_died", child=child.name, exit_code=code, restart_in_s=delay_s)
+            await asyncio.sleep(delay_s)
             try:
                 await (child.start() if child.name == "redis" else child.start_role())
             except StartFailed as error:

@@ -32,6 +32,7 @@ class IngestLimits:
     takeover_silence_s: float = 2.0
     takeover_memory_s: float = 60.0
     no_usable_media_s: float = 15.0
+    worker_without_ingest_s: float = 15.0
     worker_restarts: int = 3
     worker_restarts_within_s: float = 60.0
     srt_backlog: int = 64

@@ -2,7 +2,8 @@
 
 The control socket is a SOCK_SEQPACKET pair; each packet is one JSON object with a `type`. Ingest sends `open`
 (a `SessionSpec`), `connect` (with the media socket of one encoder connection attached as a file descriptor),
-`end`, `drop` and `stop`; the worker sends the `Report`s below.
+`end`, `drop` and `stop`; the worker sends the `Report`s below. A worker that has lost its ingest process is found by
+the next one at `worker_address`, and names its sessions first (`hosting`, `hosted`).
 """
 
 from __future__ import annotations
@@ -139,11 +140,42 @@ class Health:
     type: Literal["health"] = "health"
 
 
-Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """Worker to ingest that takes it over: it hosts this session.
+
+    `away_s` is for how long the session has had no encoder; `was_connected` says that it had one until its ingest
+    process was gone.
+    """
+
+    session_id: str
+    edge_id: str
+    quality: str
+    live: bool
+    away_s: float
+    was_connected: bool
+    type: Literal["hosting"] = "hosting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosted:
+    """Worker to ingest that takes it over: it hosts so many sessions, and has named them all."""
+
+    sessions: int
+    type: Literal["hosted"] = "hosted"
+
+
+Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint | Hosting | Hosted
 _TYPES: dict[str, type[Any]] = {
     "open": Open, "connect": Connect, "end": End, "drop": Drop,
     "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health, "checkpoint": Checkpoint,
+    "hosting": Hosting, "hosted": Hosted,
 }  # fmt: skip
+
+
+def worker_address(node_id: str, worker: str) -> str:
+    """Where a worker of this node listens for an ingest process that takes it over: an abstract Unix socket."""
+    return f"\0antlive/{node_id}/worker/{worker}"
 
 
 def encode_message(message: Message) -> bytes:

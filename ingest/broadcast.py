@@ -118,6 +118,13 @@ class Broadcast:
         self._log.debug("encoder_connected", protocol=request.protocol, connection=self._connections)
         return encoder
 
+    def taken_up(self, *, live: bool, away_s: float, was_connected: bool) -> None:
+        """A previous run of this process has begun the session; its encoder has been away for `away_s`."""
+        self._connections, self._live = 1, live
+        if was_connected:
+            self.transitions.submit(Event.ENCODER_LOST, reason="ingest_restarted")
+        self._arm(max(0.0, self.stream.reconnect_window_s - away_s), lambda: self.end("window_over"))
+
     def go_on_with(self, worker: Worker) -> None:
         """Another worker hosts the session from now on: it gets the media of the encoder that is connected."""
         self.worker = worker
@@ -180,6 +187,8 @@ class Broadcast:
                 self._finish(event or Event.PIPELINE_FAILED, report.code)
         elif isinstance(report, Ended):
             self.finished.set()
+            # A session that a previous run has left may turn out to be over.
+            self._finish(Event.NODE_LOST, "node_restarted")
         elif isinstance(report, Health):
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
                 self._on_health(self.stream, health)

@@ -9,20 +9,21 @@ import structlog
 from redis.exceptions import RedisError
 
 from config.limits import IngestLimits
-from config.session import Checkpoint, Failed, SessionSpec, decode_message
+from config.session import Checkpoint, Failed, Hosting, Live, SessionSpec, decode_message
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
 from ingest.claims import Claims
 from ingest.health import HealthWriter
+from ingest.recovery import LeftSession, left_session
 from ingest.session_files import EDGE_DIRS, hide_session, remove_directory, remove_empty
 from ingest.transitions import Transitions
-from ingest.workers import WORKER_DIED, WorkerPool
+from ingest.workers import WORKER_DIED, Worker, WorkerPool
 from streams.events import StreamEvent
 from streams.ids import key_hash
 from streams.model import Claim, Stream
 from streams.nodes import HostedSession
-from streams.state import Event, EventType
+from streams.state import SESSION_STATES, Event, EventType, State
 from streams.store import RESUMED_REASON, StreamStore
 
 log = structlog.get_logger()
@@ -104,12 +105,22 @@ class Broadcasts:
             broadcast.ended_elsewhere(event.reason)
 
     async def recover(self) -> None:
-        """End the sessions that a previous run of this node has left behind."""
-        for left in await self._store.sessions_of_node(self._node_id):
-            await self._claim.abandon(left, "node_restarted")
+        """Go on with the sessions that a previous run of this node has left, and end those with which that can't be."""
+        hosted = await self._workers.adopt()
+        for session in await self._store.sessions_of_node(self._node_id):
+            left = left_session(session, hosted, self._media_dir)
+            hosted.pop(session.session_id, None)
+            if left is None:
+                await self._claim.abandon(session, "node_restarted")
+            else:
+                await self._take_up(left)
+        for worker, hosting in hosted.values():
+            await self._refuse(worker, hosting)
         # Only what is ours: the setting may name a directory that holds other things, too.
+        kept = {broadcast.stream.edge_id for broadcast in self._broadcasts.values()}
         for directory in self._media_dir.glob(EDGE_DIRS):
-            await asyncio.to_thread(remove_directory, directory)
+            if directory.name not in kept:
+                await asyncio.to_thread(remove_directory, directory)
 
     async def close(self) -> None:
         """End every session. Its last byte is written and its state in Redis then, if that is a matter of a moment."""
@@ -130,6 +141,10 @@ class Broadcasts:
         await self._health.close()
 
     async def _stream_of(self, hashed: str) -> Stream:
+        # The key of a stream doesn't change as long as it has a session: an encoder that returns needs no Redis.
+        for broadcast in self._broadcasts.values():
+            if broadcast.stream.key_hash == hashed and not broadcast.over:
+                return broadcast.stream
         try:
             stream = await self._store.find_by_key(hashed)
         except (RedisError, OSError) as error:
@@ -163,8 +178,23 @@ class Broadcasts:
             transitions.submit(Event.PIPELINE_FAILED, reason="worker_not_started")
             await transitions.close()
             raise PublishRefused(Refusal.TRY_AGAIN, "no session worker could be started, try again") from error
+        broadcast = self._add(claim.stream, session_id, worker, transitions, checkpoint)
+        if claim.resumed:
+            # What an earlier stay of the session on this node has left would mislead worker and origin.
+            hide_session(self._media_dir / claim.stream.edge_id, session_id)
+        worker.open(self._spec(claim.stream, session_id), broadcast.report, checkpoint)
+        return broadcast
+
+    def _add(
+        self,
+        stream: Stream,
+        session_id: str,
+        worker: Worker,
+        transitions: Transitions,
+        checkpoint: Checkpoint | None = None,
+    ) -> Broadcast:
         broadcast = Broadcast(
-            claim.stream,
+            stream,
             session_id,
             worker,
             transitions,
@@ -175,13 +205,34 @@ class Broadcasts:
             self._health.put,
             checkpoint,
         )
-        if claim.resumed:
-            # What an earlier stay of the session on this node has left would mislead worker and origin.
-            hide_session(self._media_dir / claim.stream.edge_id, session_id)
-        worker.open(self._spec(claim.stream, session_id), broadcast.report, checkpoint)
         self._broadcasts[stream.stream_id] = broadcast
         self._unsettled.add(broadcast)
         return broadcast
+
+    async def _take_up(self, left: LeftSession) -> None:
+        session, stream = left.session, left.session.stream
+        worker = left.worker or await self._workers.worker_for(stream.quality)
+        transitions = Transitions(self._store, stream.stream_id, session.session_id, session.epoch)
+        broadcast = self._add(stream, session.session_id, worker, transitions)
+        if left.worker is None:
+            worker.open(self._spec(stream, session.session_id), broadcast.report)
+        else:
+            worker.take_up(session.session_id, broadcast.report)
+        away_s = round(left.away_s, 1)
+        log.warning("session_taken_up", stream_id=stream.stream_id, session_id=session.session_id, away_s=away_s)
+        is_live = session.state is State.LIVE
+        if left.is_live and not is_live:
+            broadcast.report(Live(session_id=session.session_id))
+        broadcast.taken_up(live=is_live or left.is_live, away_s=left.away_s, was_connected=left.was_connected)
+
+    async def _refuse(self, worker: Worker, hosting: Hosting) -> None:
+        """A session of an adopted worker that is none of this node's any more: over, or another node's by now."""
+        stream = await self._store.find_by_edge(hosting.edge_id)
+        if stream is not None and stream.session_id == hosting.session_id and stream.state in SESSION_STATES:
+            hide_session(self._media_dir / hosting.edge_id, hosting.session_id)
+            worker.drop(hosting.session_id)
+        else:
+            worker.end(hosting.session_id)
 
     async def _checkpoint_of(self, claim: Claim, transitions: Transitions) -> Checkpoint | None:
         """From where a session of another node goes on. Raises `PublishRefused` when nobody can tell."""

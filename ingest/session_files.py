@@ -7,12 +7,12 @@ from pathlib import Path
 
 EDGE_DIRS = "lse_*"
 _CURRENT = "current"
-_JOURNAL = "journal.jsonl"
+JOURNAL = "journal.jsonl"
 
 
 def hide_session(edge_dir: Path, session_id: str) -> None:
     """Let this node's origin know that a session is elsewhere. What was published can still be fetched."""
-    (edge_dir / session_id / _JOURNAL).unlink(missing_ok=True)
+    (edge_dir / session_id / JOURNAL).unlink(missing_ok=True)
     current = edge_dir / _CURRENT
     if current.is_file() and current.read_text() == session_id:
         current.unlink()

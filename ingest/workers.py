@@ -17,6 +17,7 @@ from multiprocessing.context import ForkServerProcess
 
 import structlog
 
+from config.limits import LIMITS
 from config.session import (
     MAX_PACKET_BYTES,
     Checkpoint,
@@ -27,6 +28,8 @@ from config.session import (
     Ended,
     Failed,
     Health,
+    Hosted,
+    Hosting,
     Live,
     Message,
     Note,
@@ -35,6 +38,7 @@ from config.session import (
     decode_message,
     encode_message,
 )
+from ingest.adoption import AdoptedProcess, adopt_workers
 
 log = structlog.get_logger()
 
@@ -45,18 +49,21 @@ WORKER_DIED = "worker_died"
 """The code of the `Failed` that stands for a worker's death. Every other `Failed` is followed by an `Ended`."""
 
 _WORKER_MODULE = "transcode.worker"
+_SHARED_QUALITY = "passthrough"
 _SEND_BUFFER_BYTES = 1024 * 1024
 
 
-def _run_worker(control: socket.socket) -> None:
+def _run_worker(control: socket.socket, node_id: str, alone_s: float) -> None:
     # By name: ingest imports nothing of the transcode package.
-    importlib.import_module(_WORKER_MODULE).main(control)
+    importlib.import_module(_WORKER_MODULE).main(control, node_id, alone_s)
 
 
 class Worker:
     """One worker process and the sessions it hosts."""
 
-    def __init__(self, process: ForkServerProcess, control: socket.socket, on_exit: Callable[[Worker], None]) -> None:
+    def __init__(
+        self, process: ForkServerProcess | AdoptedProcess, control: socket.socket, on_exit: Callable[[Worker], None]
+    ) -> None:
         self.pid = process.pid
         self.exited = asyncio.Event()
         self._process = process
@@ -80,6 +87,10 @@ class Worker:
         """
         self._reports[spec.session_id] = on_report
         self._send(Open(spec=spec, checkpoint=checkpoint))
+
+    def take_up(self, session_id: str, on_report: OnReport) -> None:
+        """A session that it hosts already: its reports go to `on_report` from now on."""
+        self._reports[session_id] = on_report
 
     def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
         """A media socket for a new encoder connection; write a `container` to it, close it at the end."""
@@ -147,7 +158,7 @@ class Worker:
 
     def _on_packet(self, packet: bytes) -> None:
         message = decode_message(packet)
-        if isinstance(message, Open | Connect | End | Drop):
+        if isinstance(message, Open | Connect | End | Drop | Hosting | Hosted):
             raise ValueError(f"a worker sent {message.type!r}")
         on_report = self._reports.get(message.session_id)
         if isinstance(message, Ended):
@@ -169,9 +180,11 @@ class Worker:
 
 
 class WorkerPool:
-    """Starts workers and gives each session its worker."""
+    """Starts workers and gives each session its worker. With a `node_id` the next run of this node can adopt them."""
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: str = "", alone_s: float = LIMITS.worker_without_ingest_s) -> None:
+        self._node_id = node_id
+        self._alone_s = alone_s
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([_WORKER_MODULE])
         self._workers: set[Worker] = set()
@@ -183,9 +196,21 @@ class WorkerPool:
         """Load the codec library in the server process, so that the first session doesn't wait for it."""
         await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
 
+    async def adopt(self) -> dict[str, tuple[Worker, Hosting]]:
+        """Take over the workers that a previous run has left: their sessions by id."""
+        hosted: dict[str, tuple[Worker, Hosting]] = {}
+        for adopted in await asyncio.to_thread(lambda: list(adopt_workers(self._node_id))):
+            worker = Worker(adopted.process, adopted.control, self._exited)
+            self._workers.add(worker)
+            hosted |= {hosting.session_id: (worker, hosting) for hosting in adopted.sessions}
+            if any(hosting.quality == _SHARED_QUALITY for hosting in adopted.sessions):
+                self._shared = worker
+            log.warning("worker_adopted", pid=worker.pid, sessions=len(adopted.sessions))
+        return hosted
+
     async def worker_for(self, quality: str) -> Worker:
         """A worker for a new session of this quality."""
-        if quality != "passthrough":
+        if quality != _SHARED_QUALITY:
             return await self._spawn()
         async with self._sharing:
             if self._shared is None:
@@ -224,7 +249,7 @@ class WorkerPool:
 
     async def _spawn(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        process = self._context.Process(target=_run_worker, args=(theirs,), daemon=True)
+        process = self._context.Process(target=_run_worker, args=(theirs, self._node_id, self._alone_s), daemon=True)
         await asyncio.to_thread(process.start)
         theirs.close()
         worker = Worker(process, ours, self._exited)
@@ -241,5 +266,6 @@ class WorkerPool:
     async def _reap(self, worker: Worker) -> None:
         code = await worker.reap()
         self._workers.discard(worker)
-        if code not in (0, -signal.SIGTERM):
+        # Of an adopted worker nobody here learns the code.
+        if code not in (0, -signal.SIGTERM, None):
             log.error("worker_died", pid=worker.pid, exit_code=code)

@@ -52,6 +52,7 @@ class Claim:
 class NodeSession:
     """A running session of a node, as a restarted node finds it."""
 
+    stream: Stream
     stream_id: str
     session_id: str
     epoch: int

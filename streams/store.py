@@ -207,7 +207,11 @@ class StreamStore:
             streams = [read_record(record) for record in await pipe.execute() if record]
         return [
             NodeSession(
-                stream_id=stream.stream_id, session_id=stream.session_id, epoch=stream.epoch, state=stream.state
+                stream=stream,
+                stream_id=stream.stream_id,
+                session_id=stream.session_id,
+                epoch=stream.epoch,
+                state=stream.state,
             )
             for stream in streams
             # A session may have ended, or begun elsewhere, since the first look.

@@ -1,4 +1,4 @@
-"""A real Redis server of a test's own: on a unix socket in a temporary directory, without persistence."""
+"""A real Redis server of a test's own: on a unix socket in a temporary directory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ START_TIMEOUT_S = 20.0
 
 
 class RedisServer:
-    """One redis-server process. It may be stopped and started again; what it held is gone then."""
+    """One redis-server process. It may be stopped and started again; what it held is gone then unless it `keeps` it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keeps: bool = False) -> None:
         self._directory = directory
+        self._keeps = keeps
         self._socket = directory / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -31,7 +32,16 @@ class RedisServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers. Raises `RuntimeError` when it does not."""
-        options = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--appendonly", "no"]
+        options = [
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self._keeps else "no",
+        ]
         self._process = subprocess.Popen(
             ["redis-server", *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL
         )
@@ -73,11 +83,11 @@ def _answers(client: Redis) -> bool:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(*, keeps: bool = False) -> Iterator[RedisServer]:
     """A started server; stopped, and its directory removed, at the end."""
     # Not pytest's own directory: the path of a unix socket is at most 107 bytes long.
     with tempfile.TemporaryDirectory(prefix="antlive-redis-") as directory:
-        server = RedisServer(Path(directory))
+        server = RedisServer(Path(directory), keeps=keeps)
         try:
             server.start()
             yield server

@@ -1,6 +1,8 @@
 """The session worker process: hosts sessions, reads their media sockets, answers on its control socket.
 
-A worker whose control socket ends has lost its ingest process: it ends its sessions and exits.
+A worker whose control socket ends has lost its ingest process. Its sessions go on without an encoder, and for some
+seconds the next ingest process may take it over with a control socket of its own. Then it ends, and leaves its
+sessions for another worker to go on with.
 """
 
 from __future__ import annotations
@@ -8,10 +10,13 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import struct
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Coroutine
 
@@ -25,10 +30,15 @@ from config.session import (
     End,
     Ended,
     Failed,
+    Hosted,
+    Hosting,
+    Live,
     Message,
     Open,
+    SessionSpec,
     decode_message,
     encode_message,
+    worker_address,
 )
 from transcode.begun import find_begun
 from transcode.ladder_session import LadderSession
@@ -38,6 +48,8 @@ from transcode.units import BadMedia, UnsupportedCodec
 
 _READ_BYTES = 256 * 1024
 _CONGESTION_PAUSE_S = 0.02
+_SAME_TIME_S = 0.5
+_CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 
 
 class MediaReader:
@@ -49,6 +61,8 @@ class MediaReader:
         self._session = session
         self._on_failure = on_failure
         self._buffer = bytearray(_READ_BYTES)
+        self.ended_s: float | None = None
+        """When the encoder's connection ended, on the monotonic clock."""
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._loop.add_reader(sock, self._readable)
@@ -68,6 +82,7 @@ class MediaReader:
         except OSError:
             size_bytes = 0
         if size_bytes == 0:
+            self.ended_s = time.monotonic()
             self.close()
             self._session.disconnected()
             return
@@ -101,15 +116,84 @@ class MediaReader:
 class Host:
     """The sessions of this process and the control socket they answer on."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, node_id: str, alone_s: float) -> None:
         self._control = control
+        self._alone_s = alone_s
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[str, Session] = {}
+        self._specs: dict[str, SessionSpec] = {}
+        self._live: set[str] = set()
         self._readers: dict[str, MediaReader] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._alone_since_s: float | None = None
+        self._give_up: asyncio.TimerHandle | None = None
+        self._listener: socket.socket | None = None
         self.finished = asyncio.Event()
+        if node_id:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._listener.bind(worker_address(node_id, str(os.getpid())))
+            self._listener.listen()
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._accept)
+        self._follow(control)
+
+    def _follow(self, control: socket.socket) -> None:
+        self._control = control
         control.setblocking(False)
         self._loop.add_reader(control, self._readable)
+
+    def _accept(self) -> None:
+        """Another ingest process takes over; the one before it, if it is still there, is not listened to any more."""
+        assert self._listener is not None
+        try:
+            control, _ = self._listener.accept()
+        except OSError:
+            return
+        if os.getuid() != _user_of(control):
+            control.close()
+            return
+        if self._alone_since_s is None:
+            self._drop_control()
+        if self._give_up is not None:
+            self._give_up.cancel()
+        alone_since_s, self._alone_since_s = self._alone_since_s, None
+        self._follow(control)
+        for session_id in self._sessions:
+            self._report(self._hosting(session_id, alone_since_s))
+        self._report(Hosted(sessions=len(self._sessions)))
+
+    def _hosting(self, session_id: str, alone_since_s: float | None) -> Hosting:
+        reader, now_s = self._readers.get(session_id), time.monotonic()
+        ended_s = reader.ended_s if reader is not None else None
+        # Without its ingest process a session has no encoder; both ends come at about the same time.
+        lost_s = alone_since_s if alone_since_s is not None else now_s
+        was_connected = reader is not None and (ended_s is None or ended_s > lost_s - _SAME_TIME_S)
+        return Hosting(
+            session_id=session_id,
+            edge_id=self._specs[session_id].edge_id,
+            quality=self._specs[session_id].quality,
+            live=session_id in self._live,
+            away_s=now_s - (ended_s if ended_s is not None else lost_s),
+            was_connected=was_connected,
+        )
+
+    def _drop_control(self) -> None:
+        self._loop.remove_reader(self._control)
+        self._control.close()
+
+    def _alone(self) -> None:
+        self._drop_control()
+        self._alone_since_s = time.monotonic()
+        if self._listener is None or not self._sessions:
+            self._leave()
+        else:
+            self._give_up = self._loop.call_later(self._alone_s, self._leave)
+
+    def _leave(self) -> None:
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+        self._spawn(self._end_all())
 
     def _readable(self) -> None:
         fds = array.array("i")
@@ -126,8 +210,7 @@ class Host:
                 fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
         media = [socket.socket(fileno=fd) for fd in fds]
         if not packet:
-            self._loop.remove_reader(self._control)
-            self._spawn(self._end_all())
+            self._alone()
             return
         message = decode_message(packet)
         if isinstance(message, Open):
@@ -150,6 +233,7 @@ class Host:
                 self._report(Ended(session_id=spec.session_id))
                 return
             self._sessions[spec.session_id] = kind(spec, self._report, begun)
+            self._specs[spec.session_id] = spec
         except Exception as error:
             traceback.print_exception(error, file=sys.stderr)
             message_text = f"{type(error).__name__}: {error}"
@@ -176,13 +260,17 @@ class Host:
             # The loop is closed only once every session has ended, so nobody reports later than that.
             self._loop.call_soon_threadsafe(self._report, message)
             return
-        with contextlib.suppress(OSError):  # ingest is gone; its end of file is on the way
+        if isinstance(message, Live):
+            self._live.add(message.session_id)
+        with contextlib.suppress(OSError):  # ingest is gone
             self._control.send(encode_message(message))
         if isinstance(message, Failed):
             self._spawn(self._end(message.session_id))
 
     async def _end(self, session_id: str, *, final: bool = True) -> None:
         session = self._sessions.pop(session_id, None)
+        self._live.discard(session_id)
+        self._specs.pop(session_id, None)
         reader = self._readers.pop(session_id, None)
         if reader is not None:
             reader.close()
@@ -192,7 +280,8 @@ class Host:
 
     async def _end_all(self) -> None:
         for session_id in list(self._sessions):
-            await self._end(session_id)
+            # Whoever starts ingest again may go on with it.
+            await self._end(session_id, final=False)
         self.finished.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -206,12 +295,20 @@ class Host:
             traceback.print_exception(error, file=sys.stderr)
 
 
-def main(control: socket.socket) -> None:
-    """Run until the control socket ends. Ctrl-C is ingest's business."""
+def _user_of(peer: socket.socket) -> int:
+    _pid, uid, _gid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(uid)
+
+
+def main(control: socket.socket, node_id: str = "", alone_s: float = 0.0) -> None:
+    """Run until the control socket ends and no ingest process of this node takes over within `alone_s`.
+
+    Without a `node_id` none can. Ctrl-C is ingest's business.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     async def serve() -> None:
-        host = Host(control)
+        host = Host(control, node_id, alone_s)
         await host.finished.wait()
 
     uvloop.run(serve())

@@ -88,7 +88,7 @@ def role(node: Node, name: str) -> psutil.Process:
     """The process of a role: `web`, `ingest`, or `redis-server`."""
     for process in psutil.Process(node.process.pid).children():
         command = process.cmdline()
-        if command and (command[-3:-2] == [name] or name in command[0]):
+        if command and (command[3:4] == [name] or name in command[0]):
             return process
     raise AssertionError(f"no {name} among {[process.cmdline() for process in processes_of(node)]}")
 

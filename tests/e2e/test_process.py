@@ -19,7 +19,6 @@ import pytest
 
 from config.settings import Settings
 from tests.e2e.inside import (
-    events_of,
     processes_of,
     role,
     temporary_dir,
@@ -141,8 +140,7 @@ async def test_children_of_a_killed_supervisor_go_away_and_the_next_start_works(
     async with running_node(tmp_path) as again:
         assert not _there(temporary)
         assert (again.api_key, again.ready_key) == (node.api_key, node.ready_key)
-        assert (await again.stream(stream["streamId"]))["state"] == "ended"
-        assert not list(again.media_dir.glob("lse_*/*"))
+        await again.wait_for_state(stream["streamId"], "ended")
 
 
 @contextmanager
@@ -192,21 +190,16 @@ async def test_killed_children_are_started_again_on_the_same_ports(tmp_path: Pat
 
         async with pushing(tiny_clip, url) as encoder:
             await wait_for_events(node, stream_id, "connecting", "live", "disconnected", "reconnected")
-            orphans = list(workers(node).values())
-            assert len(orphans) == 1
+            (worker,) = workers(node).values()
             role(node, "ingest").kill()
             temporary = Path(temporary_dir(node))
             assert any(name.startswith("pymp-") for name in _listing(temporary)), (
                 "what a killed child leaves lies elsewhere"
             )
             assert await asyncio.wait_for(encoder.wait(), 10) != 0
-            await wait_for_exit(orphans, timeout_s=STOP_S)
-        ended = await node.wait_for_state(stream_id, "ended")
-        assert ended["endedAt"]
-        assert (await events_of(node, stream_id))[-1].reason == "node_restarted"
-        async with pushing(tiny_clip, url):
-            await node.wait_for_state(stream_id, "live")
-            assert await node.text(hls_url)
+        # What happens to the session meanwhile is in test_killed.py.
+        await wait_for_events(node, stream_id, "connecting", "live", "disconnected", "reconnected", "disconnected")
+        assert worker.is_running()
     assert not _there(temporary)
 
 

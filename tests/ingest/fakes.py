@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from config.limits import LIMITS, IngestLimits
-from config.session import Checkpoint, Ended, Failed, Live, SessionSpec
+from config.session import Checkpoint, Ended, Failed, Hosting, Live, SessionSpec
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRequest
 from ingest.broadcasts import Broadcasts
@@ -44,6 +44,9 @@ class FakeWorker:
         self.specs.append(spec)
         self.checkpoints.append(checkpoint)
         self.reports[spec.session_id] = on_report
+
+    def take_up(self, session_id: str, on_report: OnReport) -> None:
+        self.reports[session_id] = on_report
 
     def connect(self, session_id: str, connection_id: str, container: str) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -86,6 +89,10 @@ class FakePool:
         self.released: list[FakeWorker] = []
         self.given_up: list[FakeWorker] = []
         self.error: Exception | None = None
+        self.hosted: dict[str, tuple[FakeWorker, Hosting]] = {}
+
+    async def adopt(self) -> dict[str, tuple[FakeWorker, Hosting]]:
+        return self.hosted
 
     async def worker_for(self, quality: str) -> FakeWorker:
         if self.error is not None:
@@ -206,10 +213,11 @@ async def node_of(
     limits: IngestLimits = QUICK,
     recover: bool = False,
     clean_stop_ends: bool = False,
+    pool: FakePool | None = None,
 ) -> AsyncIterator[OneStreamNode]:
     """A node with one stream, closed at the end."""
     settings = Settings(media_dir=media_dir, ended_retention_s=retention_s, clean_stop_ends=clean_stop_ends)
-    pool = FakePool()
+    pool = pool or FakePool()
     broadcasts = Broadcasts(store, cast(WorkerPool, pool), settings, limits, NODE_ID)
     if recover:
         await broadcasts.recover()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from config.session import Ended, Hosting
 from ingest import broadcasts
 from ingest.admission import PublishRefused, Refusal
+from streams.events import StreamEvent, decode_event
 from streams.ids import key_hash, new_session_id
+from streams.model import Claim
 from streams.nodes import Node, NodeRegistry
+from streams.state import Event
 from streams.store import StreamStore
-from tests.ingest.fakes import NODE_ID, new_stream, node_of, wait_until
+from tests.ingest.fakes import NODE_ID, FakePool, FakeWorker, new_stream, node_of, wait_until
 from tests.redis_server import RedisServer
 
 
@@ -141,22 +147,106 @@ async def test_a_publisher_right_after_the_end_waits_until_the_end_is_in_redis(
             await node.wait_for_events("connecting", "error", "connecting")
 
 
-async def test_recover_ends_what_the_last_run_left_and_removes_its_media(store: StreamStore, tmp_path: Path) -> None:
-    left, key = await new_stream(store)
-    other, other_key = await new_stream(store)
-    for stream, secret, node_id in ((left, key, NODE_ID), (other, other_key, "another")):
-        await store.begin_session(
-            stream.stream_id, key_hash=key_hash(secret), session_id=new_session_id(), node_id=node_id
-        )
-    (tmp_path / left.edge_id / "se_old").mkdir(parents=True)
+async def begun(store: StreamStore, window_s: int = 60, node_id: str = NODE_ID) -> Claim:
+    """A live session of a node that is gone."""
+    stream, key = await new_stream(store, window_s)
+    claim = await store.begin_session(
+        stream.stream_id, key_hash=key_hash(key), session_id=new_session_id(), node_id=node_id
+    )
+    session_id = str(claim.stream.session_id)
+    await store.apply(stream.stream_id, Event.RENDITIONS_READY, session_id=session_id, epoch=claim.epoch)
+    return claim
+
+
+def leave_journal(media_dir: Path, claim: Claim, age_s: float = 0) -> Path:
+    """The session's files as far as ingest looks at them."""
+    directory = media_dir / claim.stream.edge_id / str(claim.stream.session_id)
+    directory.mkdir(parents=True)
+    journal = directory / "journal.jsonl"
+    journal.touch()
+    os.utime(journal, (time.time() - age_s,) * 2)
+    return directory
+
+
+async def test_recover_ends_what_can_not_go_on_and_removes_its_media(store: StreamStore, tmp_path: Path) -> None:
+    lost, late, elsewhere = await begun(store), await begun(store, window_s=20), await begun(store, node_id="another")
+    leave_journal(tmp_path, late, age_s=21)
+    (tmp_path / lost.stream.edge_id / "se_old").mkdir(parents=True)
     (tmp_path / "somebody_elses").mkdir()
-    async with node_of(store, tmp_path, recover=True):
-        found = [await store.get("default", stream.stream_id) for stream in (left, other)]
+    async with node_of(store, tmp_path, recover=True) as node:
+        found = [await store.get("default", claim.stream.stream_id) for claim in (lost, late, elsewhere)]
         assert [(stream.state.value, stream.reason) for stream in found if stream] == [
             ("ended", "node_restarted"),
-            ("connecting", "publish_accepted"),
+            ("ended", "node_restarted"),
+            ("live", "renditions_ready"),
         ]
         assert [path.name for path in await asyncio.to_thread(lambda: list(tmp_path.iterdir()))] == ["somebody_elses"]
+        assert node.pool.workers == []
+
+
+async def test_recover_goes_on_with_sessions_whose_worker_is_there(store: StreamStore, tmp_path: Path) -> None:
+    was_connected, was_away, over = [await begun(store, window_s=1 + index) for index in range(3)]
+    directory = leave_journal(tmp_path, was_connected)
+    await store.apply(
+        over.stream.stream_id, Event.ENDED_BY_API, session_id=str(over.stream.session_id), epoch=over.epoch
+    )
+    pool, worker = FakePool(), FakeWorker()
+    for claim, connected in ((was_connected, True), (was_away, False), (over, False)):
+        session_id = str(claim.stream.session_id)
+        hosting = Hosting(
+            session_id=session_id,
+            edge_id=claim.stream.edge_id,
+            quality="standard",
+            live=True,
+            away_s=1.9 * (not connected),
+            was_connected=connected,
+        )
+        pool.hosted[session_id] = worker, hosting
+        worker.reports[session_id] = lambda _report: None
+    async with node_of(store, tmp_path, recover=True, pool=pool):
+        assert worker.ended == [over.stream.session_id]
+        assert directory.is_dir() and worker.specs == [] == pool.workers
+        # One has a whole window from now on, the other the rest of its window.
+        await wait_until(lambda: _state_is(store, was_away, "ended"), lambda: "the rest of a window", 1)
+        await wait_until(lambda: _state_is(store, was_connected, "ended"), lambda: "a window")
+        names = {}
+        for claim in (was_connected, was_away):
+            events = await _events(store, claim)
+            names[claim.stream.stream_id] = [(event.type.value, event.reason) for event in events][-2:]
+        assert names[was_connected.stream.stream_id] == [
+            ("stream.disconnected", "ingest_restarted"),
+            ("stream.ended", "window_over"),
+        ]
+        assert names[was_away.stream.stream_id] == [
+            ("stream.live", "renditions_ready"),
+            ("stream.ended", "window_over"),
+        ]
+
+
+async def test_recover_gives_sessions_whose_files_are_there_another_worker(store: StreamStore, tmp_path: Path) -> None:
+    claim = await begun(store)
+    leave_journal(tmp_path, claim)
+    async with node_of(store, tmp_path, recover=True) as node:
+        assert node.worker.session_id == claim.stream.session_id
+        await wait_until(lambda: _last_reason_is(store, claim, "ingest_restarted"), lambda: "the event")
+        # What it finds may be over: nothing follows.
+        node.worker.reports[node.worker.session_id](Ended(session_id=node.worker.session_id))
+        await wait_until(lambda: _state_is(store, claim, "ended"), lambda: "the state")
+
+
+async def _events(store: StreamStore, claim: Claim) -> list[StreamEvent]:
+    entries = await store.redis.xrange(store.keys.events) or []
+    events = [decode_event(fields) for _, fields in entries if fields]
+    return [event for event in events if event.stream_id == claim.stream.stream_id]
+
+
+async def _last_reason_is(store: StreamStore, claim: Claim, reason: str) -> bool:
+    return (await _events(store, claim))[-1].reason == reason
+
+
+async def _state_is(store: StreamStore, claim: Claim, state: str) -> bool:
+    stream = await store.get("default", claim.stream.stream_id)
+    return stream is not None and stream.state.value == state
 
 
 async def test_close_ends_every_session_and_waits_for_its_state(store: StreamStore, tmp_path: Path) -> None:

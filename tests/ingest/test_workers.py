@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
@@ -117,6 +118,86 @@ async def test_close_ends_a_worker_that_hangs(tmp_path: Path) -> None:
     await asyncio.wait_for(pool.close(timeout_s=0.05), 10)
     await asyncio.wait_for(worker.exited.wait(), 10)
     assert not psutil.pid_exists(worker.pid)
+
+
+NODE_ID = "node_test_workers"
+
+
+def leave_alone(worker: Worker) -> None:
+    """What a worker sees when its ingest process is killed."""
+    asyncio.get_running_loop().remove_reader(worker._control)
+    worker._control.close()
+
+
+async def test_workers_outlive_ingest_and_are_adopted_by_the_next(tmp_path: Path) -> None:
+    left, pool = WorkerPool(NODE_ID), WorkerPool(NODE_ID)
+    await left.start()
+    ladder, shared = await left.worker_for("standard"), await left.worker_for("passthrough")
+    first = Session(ladder, tmp_path, "se_1")
+    second, third = Session(shared, tmp_path, "se_2", "passthrough"), Session(shared, tmp_path, "se_3", "passthrough")
+    media = ladder.connect(first.session_id, "1", "flv")
+    # An answer says that the worker has seen all that came before it.
+    for worker in (ladder, shared):
+        ended = Session(worker, tmp_path, f"se_ended_{worker.pid}", "passthrough")
+        worker.end(ended.session_id)
+        await ended.report()
+    for worker in (ladder, shared):
+        leave_alone(worker)
+    media.close()
+    hosted = await pool.adopt()
+    assert {session_id: hosting.was_connected for session_id, (_, hosting) in hosted.items()} == {
+        first.session_id: True,
+        second.session_id: False,
+        third.session_id: False,
+    }
+    workers = {worker.pid: worker for worker, _ in hosted.values()}
+    assert workers.keys() == {ladder.pid, shared.pid}
+    assert (await pool.worker_for("passthrough")).pid == shared.pid
+    assert await WorkerPool("node_other").adopt() == {}
+    reports: asyncio.Queue[Report] = asyncio.Queue()
+    workers[ladder.pid].take_up(first.session_id, reports.put_nowait)
+    workers[ladder.pid].connect(first.session_id, "2", "flv").close()
+    workers[ladder.pid].end(first.session_id)
+    assert await asyncio.wait_for(reports.get(), 10) == Ended(session_id=first.session_id)
+    await pool.close()
+    assert not any(psutil.pid_exists(pid) for pid in workers if pid)
+    assert await WorkerPool(NODE_ID).adopt() == {}
+
+
+async def test_a_worker_that_nobody_adopts_ends(tmp_path: Path) -> None:
+    pool = WorkerPool(NODE_ID, alone_s=0.2)
+    await pool.start()
+    worker = await pool.worker_for("standard")
+    Session(worker, tmp_path, "se_1")
+    assert worker.pid is not None
+    process = psutil.Process(worker.pid)
+    leave_alone(worker)
+    await wait_until(lambda: _gone(process), lambda: "the worker to end")
+
+
+async def test_a_worker_that_hangs_is_not_adopted_but_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.adoption._ANSWER_S", 0.1)
+    pool = WorkerPool(NODE_ID)
+    await pool.start()
+    worker = await pool.worker_for("standard")
+    Session(worker, tmp_path, "se_1")
+    assert worker.pid is not None
+    process = psutil.Process(worker.pid)
+    await wait_until(lambda: _listens(NODE_ID), lambda: "the worker to listen")
+    process.suspend()
+    assert await WorkerPool(NODE_ID).adopt() == {}
+    await wait_until(lambda: _gone(process), lambda: "the worker to be killed")
+
+
+async def _listens(node_id: str) -> bool:
+    return f"@antlive/{node_id}/worker/" in await asyncio.to_thread(Path("/proc/net/unix").read_text)
+
+
+async def _gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def _any(logs: Sequence[object]) -> bool:

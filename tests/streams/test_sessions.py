@@ -195,12 +195,18 @@ async def test_a_restarted_node_finds_its_running_sessions(store: StreamStore) -
     ]
     for stream, event in ((ended, Event.WINDOW_OVER), (live, Event.RENDITIONS_READY)):
         await store.apply(stream.stream_id, event, session_id=session_of(stream), epoch=stream.epoch)
-    assert {session.stream_id: session for session in await store.sessions_of_node(NODE)} == {
+    found = {session.stream_id: session for session in await store.sessions_of_node(NODE)}
+    assert found == {
         stream.stream_id: NodeSession(
-            stream_id=stream.stream_id, session_id=session_of(stream), epoch=stream.epoch, state=state
+            stream=found[stream.stream_id].stream,
+            stream_id=stream.stream_id,
+            session_id=session_of(stream),
+            epoch=stream.epoch,
+            state=state,
         )
         for stream, state in ((connecting, State.CONNECTING), (live, State.LIVE))
     }
+    assert {session.stream.edge_id for session in found.values()} == {connecting.edge_id, live.edge_id}
     (other,) = await store.sessions_of_node("node-b")
     assert other.stream_id == elsewhere.stream_id
 
