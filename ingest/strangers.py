@@ -52,15 +52,11 @@ class Strangers:
 
     def enter(self, ip: str) -> str | None:
         """Count one more connection. Returns None, or why it is refused (and then does not count it)."""
-        if self.is_slowed(ip):
-            return TOO_MANY_FAILURES
-        network, limits = network_of(ip), self._limits
-        per_ip = limits.unauthenticated_connections_per_ip
-        if self._total >= limits.unauthenticated_connections or self._open[network] >= per_ip:
-            return TOO_MANY_CONNECTIONS
-        self._open[network] += 1
-        self._total += 1
-        return None
+        too_many = self.too_many(ip)
+        if too_many is None:
+            self._open[network_of(ip)] += 1
+            self._total += 1
+        return too_many
 
     def leave(self, ip: str) -> None:
         """One connection less: it is closed, or it publishes now."""
@@ -76,6 +72,15 @@ class Strangers:
             self._failures.take(ip)
             if self.is_slowed(ip):
                 log.warning("address_slowed", remote_ip=ip, reason=reason, per_s=self._limits.failures_per_ip_per_s)
+
+    def too_many(self, ip: str) -> str | None:
+        """Why `enter` would refuse now. May be called from any thread."""
+        if self.is_slowed(ip):
+            return TOO_MANY_FAILURES
+        limits = self._limits
+        is_full = self._total >= limits.unauthenticated_connections
+        is_full = is_full or self._open[network_of(ip)] >= limits.unauthenticated_connections_per_ip
+        return TOO_MANY_CONNECTIONS if is_full else None
 
     def is_slowed(self, ip: str) -> bool:
         """Whether this address has failed so often that it is not listened to for a while. From any thread."""

@@ -12,7 +12,7 @@ from ingest.addresses import AddressRate
 from ingest.srt.abi import Reject
 from ingest.srt.directory import KeyDirectory, Verdict
 from ingest.srt.stream_id import Fault, StreamIdError, parse_stream_id
-from ingest.strangers import TOO_MANY_FAILURES, Strangers
+from ingest.strangers import Strangers
 from streams.ids import key_hash
 
 _FAULT_CODES = {
@@ -49,8 +49,9 @@ class Doorkeeper:
         """Why this caller is refused; None lets it in."""
         if not self._rate.take(ip):
             return Rejection(Reject.OVERLOAD, TOO_MANY_HANDSHAKES)
-        if self.strangers.is_slowed(ip):
-            return Rejection(Reject.OVERLOAD, TOO_MANY_FAILURES)
+        too_many = self.strangers.too_many(ip)
+        if too_many is not None:
+            return Rejection(Reject.OVERLOAD, too_many)
         rejection = self._rejection(raw_stream_id)
         if rejection is not None:
             self.strangers.failed(ip, rejection.reason)
