@@ -60,6 +60,8 @@ class Certificate:
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # Encoders stay for hours and resume nothing; librtmp fails at a ticket that comes before its first answer.
+        context.num_tickets = 0
         context.load_cert_chain(*self._files)
         return context
 

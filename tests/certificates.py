@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def write_certificate(cert_file: Path, key_file: Path, name: str) -> None:
-    """A certificate of this common name for 127.0.0.1, and its key."""
+    """A certificate of this name and for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    local = x509.IPAddress(IPv4Address("127.0.0.1"))
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -24,7 +25,7 @@ def write_certificate(cert_file: Path, key_file: Path, name: str) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), local]), critical=False)
         .sign(key, hashes.SHA256())
     )
     key_file.write_bytes(

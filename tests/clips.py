@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def synthetic_clip(
     audio_delay_s: float = 0,
     container: str = "flv",
 ) -> Path:
-    """A file of test pictures, FLV or MPEG-TS. `audio` None leaves the sound out, a delay lets a track begin later."""
+    """A file of test pictures. `audio` None leaves the sound out, a delay lets a track begin later."""
     command = [FFMPEG, "-v", "error", "-y", "-itsoffset", str(video_delay_s)]
     command += ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}"]
     if audio is not None:
@@ -44,5 +45,5 @@ def synthetic_clip(
     command += ["-g", str(gop_frames), "-sc_threshold", "0", *video, *(audio or ())]
     command += ["-flvflags", "no_duration_filesize"] if container == "flv" else []
     command += ["-f", container, str(path)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=60, env={**os.environ, "SVT_LOG": "1"})  # errors only
     return path

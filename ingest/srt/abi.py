@@ -105,10 +105,10 @@ class SocketState(IntEnum):
 
 
 class Reject(IntEnum):
-    """What a refused caller is told: the codes that the SRT access control guidelines took over from HTTP."""
+    """What a refused caller is told: libsrt's own, and the codes that its access control guidelines took from HTTP."""
 
+    BAD_SECRET = 10
     BAD_REQUEST = 1400
-    UNAUTHORIZED = 1401
     OVERLOAD = 1402
     BAD_MODE = 1405
     CONFLICT = 1409

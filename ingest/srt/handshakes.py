@@ -23,7 +23,8 @@ _FAULT_CODES = {
     Fault.NOT_PUBLISH: Reject.BAD_MODE,
     Fault.NOT_STREAM: Reject.UNSUPPORTED_MEDIA,
 }
-_VERDICT_CODES = {Verdict.WRONG_KEY: Reject.UNAUTHORIZED, Verdict.ALREADY_PUBLISHING: Reject.CONFLICT}
+# A wrong key is a bad secret, for which OBS stops; after any code of the guidelines it tries again and again.
+_VERDICT_CODES = {Verdict.WRONG_KEY: Reject.BAD_SECRET, Verdict.ALREADY_PUBLISHING: Reject.CONFLICT}
 TOO_MANY_HANDSHAKES = "too_many_handshakes"
 
 

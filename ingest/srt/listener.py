@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from types import TracebackType
 from typing import Any
 
 import structlog
 
 from config.limits import IngestLimits
-from ingest.srt.abi import MIN_PEER_VERSION, Option
+from ingest.srt.abi import MIN_PEER_VERSION, Option, Reject
 from ingest.srt.handshakes import Doorkeeper, Rejection
 from ingest.srt.libsrt import bound_port, check, ffi, library, read_address, set_option, socket_address
 
@@ -65,9 +66,13 @@ class Listener:
         rejection = self._doorkeeper.rejection(ip, raw)
         if rejection is None:
             return 0
-        self._library.srt_setrejectreason(u, int(rejection.code))
         if self._doorkeeper.strangers.may_log(ip):
             self._loop.call_soon_threadsafe(_log_rejection, ip, rejection)
+        if rejection.code is Reject.BAD_SECRET:
+            # This code is libsrt's to give: for a secret that nobody can know, the handshake fails by itself.
+            set_option(u, Option.PASSPHRASE, secrets.token_hex(16).encode())
+            return 0
+        self._library.srt_setrejectreason(u, int(rejection.code))
         return -1
 
 

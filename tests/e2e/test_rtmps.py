@@ -62,6 +62,21 @@ async def test_an_encoder_publishes_over_tls(tls_node: Node, small_clip: Path) -
         await wait_until(told, "health of the connection")
 
 
+async def test_no_session_ticket_comes_before_the_first_answer(tls_node: Node) -> None:
+    # librtmp on GnuTLS takes one for the end of the connection.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def has_ticket() -> bool:
+        port = urlsplit(tls_node.rtmps_url).port or 0
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, context.wrap_socket(plain) as tls:
+            tls.sendall(b"\x03" + bytes(1536))
+            assert tls.recv(1) == b"\x03" and tls.version() == "TLSv1.3"
+            return tls.session is not None and tls.session.has_ticket
+
+    assert not await asyncio.to_thread(has_ticket)
+
+
 async def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
     tls_node: Node, files: tuple[Path, Path], small_clip: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_a_session_elsewhere_is_a_conflict_and_one_held_here_is_not() -> None:
 @pytest.mark.parametrize(
     ("stream_id", "code", "reason"),
     [
-        ("sk_wrong", Reject.UNAUTHORIZED, "wrong_key"),
+        ("sk_wrong", Reject.BAD_SECRET, "wrong_key"),
         ("", Reject.BAD_REQUEST, "no_key"),
         (f"other/{KEY}", Reject.BAD_REQUEST, "unknown_app"),
         (f"#!::r={KEY},m=request", Reject.BAD_MODE, "not_publish"),

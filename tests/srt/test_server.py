@@ -26,6 +26,7 @@ from tests.srt.caller import (
 from tests.srt.fakes import Listening, listening
 
 PASSPHRASE = "correct horse battery"
+BAD_SECRET, NO_SECRET = 10, 11
 
 
 async def deliver(server: Listening, sink_index: int, stream_id: str, **options: object) -> bytes:
@@ -67,14 +68,14 @@ async def test_messages_of_any_size_become_whole_ts_packets() -> None:
 @pytest.mark.parametrize(
     ("stream_id", "code"),
     [
-        ("#!::r=live/sk_wrong,m=publish", 1401),
-        ("sk_wrong", 1401),
+        ("#!::r=live/sk_wrong,m=publish", NO_SECRET),
+        ("sk_wrong", NO_SECRET),
         ("", 1400),
         (f"other/{KEY}", 1400),
         (f"#!::r=live/{KEY},m=request", 1405),
         (f"#!::r=live/{KEY},m=publish,t=file", 1415),
-        ("sk_" + "x" * 509, 1401),
-        (b"\xff\xfe" * 250, 1401),
+        ("sk_" + "x" * 509, NO_SECRET),
+        (b"\xff\xfe" * 250, NO_SECRET),
     ],
 )
 async def test_a_caller_is_refused_inside_the_handshake_with_a_reason(stream_id: str | bytes, code: int) -> None:
@@ -86,6 +87,16 @@ async def test_a_caller_is_refused_inside_the_handshake_with_a_reason(stream_id:
         assert server.admission.requests.empty()
         await asyncio.sleep(0)
     assert "sk_wrong" not in str(logs)
+
+
+async def test_a_wrong_key_is_a_bad_secret_whatever_the_passphrase() -> None:
+    async with listening(passphrase=PASSPHRASE) as server:
+        for passphrase, code in ((PASSPHRASE, BAD_SECRET), (None, NO_SECRET)):
+            with pytest.raises(Rejected) as refused:
+                async with calling(server.port, "sk_wrong", passphrase=passphrase):
+                    pass
+            assert refused.value.code == code
+        assert server.admission.requests.empty() and server.server.connections == ()
 
 
 async def test_a_second_caller_is_refused_while_the_first_publishes() -> None:
