@@ -75,7 +75,7 @@ def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-ReconnectWindow = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=RECONNECT_WINDOW_S_MAX)]
+ReconnectWindow = Annotated[int, Field(ge=0, le=RECONNECT_WINDOW_S_MAX), BeforeValidator(_whole_number)]
 
 
 def not_null(value: object, instead: str) -> object:
