@@ -172,18 +172,15 @@ class Published:
                 data += (self.directory / name / f"{segment.msn}.m4s").read_bytes()
         yield data
 
-    def video(self, name: str) -> list[VideoFrame]:
+    def video(self, name: str) -> Iterator[VideoFrame]:
         """Every picture, decoded."""
-        return [frame for run in self.runs(name) for frame in _decode_video(run)]
+        for run in self.runs(name):
+            with av.open(io.BytesIO(run), "r") as container:
+                yield from container.decode(video=0)
 
     def audio(self) -> list[AudioFrame]:
         """Every audio frame, decoded."""
         return [frame for run in self.runs("audio") for frame in _decode_audio(run)]
-
-
-def _decode_video(data: bytes) -> list[VideoFrame]:
-    with av.open(io.BytesIO(data), "r") as container:
-        return list(container.decode(video=0))
 
 
 def _decode_audio(data: bytes) -> list[AudioFrame]:

@@ -63,7 +63,7 @@ def test_a_ladder_takes_a_change_of_size_rate_and_sound_into_the_same_renditions
     session.end()
     found = published(tmp_path)
     (name,) = found.names() - {"audio"}
-    frames = found.video(name)
+    frames = list(found.video(name))
     assert {(frame.width, frame.height) for frame in frames} == {(320, 180)}
     assert len(frames) == pytest.approx(8 * 30, abs=6)
     assert found.playlist(name).count("#EXT-X-MAP") == 1 and "DISCONTINUITY\n" not in found.playlist(name)

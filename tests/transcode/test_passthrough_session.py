@@ -106,17 +106,6 @@ def test_another_encoder_is_a_discontinuity_in_both_renditions(
         assert re.findall('#EXT-X-MAP:URI="(.*)"', found.playlist(name)) == ["init-0.mp4", "init-1.mp4", "init-2.mp4"]
 
 
-def test_a_source_that_changes_in_mid_stream_is_a_discontinuity(
-    session: PassthroughSession, player: Player, tmp_path: Path, flashes: Path, other_flashes: Path
-) -> None:
-    player.play(flashes, 3.3)
-    player.play(other_flashes, 4.0, change=moved(3_300))
-    session.end()
-    found = published(tmp_path)
-    check(found, discontinuities=1, seconds=7.3)
-    check_sync(found, flashes=4)
-
-
 def test_sound_of_another_configuration_alone_is_a_discontinuity_in_both_renditions(
     session: PassthroughSession, player: Player, tmp_path: Path, flashes: Path, sound_of_44_khz: Path
 ) -> None:
