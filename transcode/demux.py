@@ -87,10 +87,7 @@ class FlvDemuxer:
         if packet is None:
             return
         yield from self._count_tracks("video", packet)
-        if (
-            packet.kind not in (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X)
-            or packet.track_id != self._tracks["video"]
-        ):
+        if packet.kind not in _EX_VIDEO_KINDS or packet.track_id != self._tracks["video"]:
             return
         codec = _EX_VIDEO_DECODERS.get(packet.four_cc)
         if codec is None:

@@ -64,7 +64,7 @@ class Replies:
     def connected(self, transaction_id: float, asked: dict[str, Any]) -> None:
         """The answer to `connect`. `asked` has the keys of the command object in lower case.
 
-        Enhanced RTMP clients are told the truth: beyond the codecs of the FLV specification there is none.
+        Enhanced RTMP clients are told what is taken, in the words in which they asked.
         """
         self.window()
         self._control(MessageType.SET_PEER_BANDWIDTH, struct.pack(">IB", WINDOW_BYTES, _DYNAMIC_LIMIT))

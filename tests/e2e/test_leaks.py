@@ -29,6 +29,7 @@ SRT_EACH, STRANGER_EACH = 12, 12
 MORE_FDS = {"ingest": 6, "worker": 0}  # the pool of connections to Redis may have grown
 RSS_SLACK_BYTES = 6 * 1024 * 1024
 STRANGERS = (b"GET / HTTP/1.1\r\n\r\n", HELLO + b"\xff" * 300, HELLO + CONNECT + publish("sk_wrong"), HELLO[:900])
+ANSWERS = {"NetStream.Publish.Start", "NetStream.Publish.BadName", "NetStream.Failed"}
 GOODBYE = command("FCUnpublish", 5.0, None, "-") + command("deleteStream", 6.0, None, 1.0)
 
 
@@ -63,7 +64,7 @@ async def rtmp(port: int, key: str, media: bytes, ending: bytes) -> None:
         replies = Replies()
         try:
             writer.write(HELLO + CONNECT + CREATE_STREAM + publish(key))
-            while not {"NetStream.Publish.Start", "NetStream.Publish.BadName"} & set(replies.codes):
+            while not ANSWERS & set(replies.codes):
                 received = await asyncio.wait_for(reader.read(65536), 10)
                 assert received, replies.codes
                 replies.feed(received)
@@ -73,7 +74,7 @@ async def rtmp(port: int, key: str, media: bytes, ending: bytes) -> None:
                 return
         finally:
             writer.close() if ending else writer.transport.abort()
-        await asyncio.sleep(0.02)  # the one before has not been missed yet
+        await asyncio.sleep(0.02)  # the one before has not been missed yet, or its stream is busy
     raise AssertionError(replies.codes)
 
 

@@ -81,5 +81,5 @@ async def test_a_caller_that_leaves_before_it_is_read_leaves_nothing() -> None:
             await server.admission.requests.get()
         server.admission.gate.set()
         sink = await server.admission.sink()
-        assert await asyncio.wait_for(sink.closed, 10) == "peer_closed"
+        assert await asyncio.wait_for(sink.closed, 10) == "clean"
         assert server.server.connections == ()
