@@ -238,6 +238,8 @@ async def _add_control(
 
 
 async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Settings) -> None:
+    from packager.anywhere import SESSIONS
+    from packager.conformance.guard import GUARD, Guard
     from packager.elsewhere import Elsewhere
     from packager.origin import setup_origin
     from packager.player_page import setup_player
@@ -249,4 +251,6 @@ async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Set
     owners = OwnerDirectory(redis, Keys(settings.redis_prefix), node_id)
     stack.push_async_callback(owners.close)
     setup_origin(app, settings.effective_media_dir, elsewhere=Elsewhere(owners))
+    app[GUARD] = Guard(settings.conformance_share)
+    app[SESSIONS].on_news = app[GUARD].look
     setup_player(app, HLS_JS_FILE)

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         description="seconds of media in a chunk of a part that is delivered while it is encoded; 0: parts come whole",
     )
     window_s: float = Field(60.0, ge=12.0, le=86400.0, description="seconds of media that a live playlist lists")
+    conformance_share: float = Field(
+        0.01,
+        ge=0.0,
+        le=1.0,
+        description="share of what is published that is checked against the rules of LL-HLS, 0 to 1",
+    )
     slate_image: Path | None = Field(
         None, description="picture shown while an encoder is away; default: its last picture, dimmed"
     )

@@ -35,6 +35,8 @@ class LiveSession:
         self.used_s = time.monotonic()
         self.rendered: dict[tuple[str, bool], tuple[int, bytes, bytes | None]] = {}
         """What the origin has rendered: version, text and, once asked for, gzipped text; by rendition and kind."""
+        self.on_news: Callable[[LiveSession], None] = lambda session: None
+        """Hears that there is more, before those do who wait for it."""
         self._reader = JournalReader(directory / FILE_NAME)
         self._gone = False
         self._waiting: dict[asyncio.Future[None], Callable[[Presentation], bool]] = {}
@@ -76,6 +78,7 @@ class LiveSession:
         if records:
             self.presentation.feed(records)
             self.version += 1
+            self.on_news(self)
             self._wake()
 
     async def wait_until(self, condition: Callable[[Presentation], bool], timeout_s: float) -> bool:
@@ -116,6 +119,8 @@ class LiveSessions:
     def __init__(self, media_dir: Path, idle_s: float = 30.0) -> None:
         self._media_dir = media_dir
         self._idle_s = idle_s
+        self.on_news: Callable[[LiveSession], None] = lambda session: None
+        """See `LiveSession.on_news`."""
         self._inotify = INotify()
         self._sessions: dict[tuple[str, str], LiveSession] = {}
         self._watches: dict[int, tuple[str, str]] = {}
@@ -165,6 +170,7 @@ class LiveSessions:
 
     def _load(self, key: tuple[str, str]) -> LiveSession:
         session = LiveSession(self._media_dir.joinpath(*key))
+        session.on_news = self.on_news
         if self._closed:
             raise SessionGone(key[1])
         # Watched first, read afterwards: a change between the two is not missed.

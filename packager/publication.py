@@ -41,6 +41,7 @@ _KEEP_PARTS_TARGET_DURATIONS = 7
 """Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of."""
 
 _ROUNDING_MS = 0.001
+_MAX_OVERLAP_MS = 500
 
 CURRENT = "current"
 
@@ -204,12 +205,15 @@ class Publication:
             if discontinuity:
                 self._written.discontinuous.add(msn)
             discontinuity = msn in self._written.discontinuous
+        # A source that was ahead of its time and comes back in time must not make a date belong to two segments: they
+        # may overlap by less than a second (6.2.1).
+        date_ms = max(self._wall_time_s(start_s) * 1000, rendition.dated_until_ms - _MAX_OVERLAP_MS)
         self._append(
             OpenRecord(
                 rendition=name,
                 msn=msn,
                 start_s=start_s,
-                program_date_time_ms=floor(self._wall_time_s(start_s) * 1000 + _ROUNDING_MS),
+                program_date_time_ms=floor(date_ms + _ROUNDING_MS),
                 discontinuity=discontinuity,
                 discontinuities=rendition.discontinuities + discontinuity,
                 init=rendition.init,

@@ -47,6 +47,8 @@ class WrittenRendition:
     """The media sequence number of the open segment, or of the next."""
     next_s: float = 0.0
     """The media time at which the next part begins."""
+    dated_until_ms: float = 0.0
+    """The PROGRAM-DATE-TIME at which the newest complete segment ends, in Unix milliseconds."""
     starts: deque[tuple[float, tuple[int, int]]] = field(default_factory=lambda: deque(maxlen=64))
     """The media times at which the newest parts began, with media sequence number and index; the next part's too."""
 
@@ -69,6 +71,7 @@ class WrittenRendition:
             self.segments.append(WrittenSegment(record.msn, record.duration_s, len(self.open_parts)))
             self.init, self.discontinuities = record.init, record.discontinuities
             self.next_msn = record.msn + 1
+            self.dated_until_ms = record.program_date_time_ms + record.duration_s * 1000
             self.open, self.open_parts = None, []
             self._starts_at(self.next_s, (self.next_msn, 0))
 

@@ -13,6 +13,7 @@ from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
 from transcode.begun import Begun, new_record, open_publication
 from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ
 from transcode.passthrough_writers import ORIGIN_S, PassthroughWriters, kept_audio
+from transcode.plan import plan_source_parts
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, TimedAudio, TimedVideo
@@ -25,7 +26,8 @@ _GUESSED_BITRATE_BPS = 4_000_000
 _GUESSED_FRAME_RATE = 30.0
 _PEAK_SHARE = 1.25
 _MEASURE_S = 4.0
-_LONGEST_KEPT_FRAME_S = 1024 / 44_100
+_KEPT_FRAMES_S = (1024 / 48_000, 1024 / 44_100, 0.02)
+"""How long the packets of audio are that is usually kept: AAC, and Opus."""
 _STEP_BACK_S = 0.1
 _LONG_GAP_S = 1.0
 _LARGEST_DRIFT_S = 1.0
@@ -84,14 +86,13 @@ class PassthroughOutput:
     def _new_record(self, form: AudioForm | None, hints: Hints) -> SessionRecord:
         """All that is fixed with the first picture."""
         spec = self._spec
-        # A frame and its rounding to milliseconds fit into a part; the audio of a part may end a frame later.
         frame_s = min(1 / (hints.frame_rate or self._track.frame_rate or _GUESSED_FRAME_RATE), spec.segment_s)
-        video_part_s = _up_to_ms(max(spec.part_s, frame_s) + 0.001)
         # There is room for another form that may follow.
-        longest_sound_s = max(_LONGEST_KEPT_FRAME_S, _packet_s(form))
+        sounds_s = [*_KEPT_FRAMES_S, _packet_s(form)]
+        video_part_s, part_target_s = plan_source_parts(spec.part_s, frame_s, sounds_s)
         return new_record(
             spec,
-            part_target_s=_up_to_ms(video_part_s + longest_sound_s),
+            part_target_s=part_target_s,
             # Frozen before the source's GOP is known: a source with longer GOPs is cut between keyframes.
             target_duration_s=ceil(_LONGEST_SEGMENTS * spec.segment_s),
             frozen={"segment_s": spec.segment_s, "video_part_s": video_part_s, "kept_audio": kept_audio(form)},
@@ -231,7 +232,3 @@ def _packet_s(form: AudioForm | None) -> float:
     if form is None:
         return AAC_FRAME_SAMPLES / AUDIO_SAMPLE_RATE_HZ
     return form.longest_samples / form.track.sample_rate_hz
-
-
-def _up_to_ms(seconds: float) -> float:
-    return ceil(round(seconds * 1000, 3)) / 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -10,6 +11,9 @@ from config.ladders import AUDIO_SAMPLE_RATE_HZ, GOP_S, Rung
 
 _CLEARLY_TALLER = 1.1
 _MIN_PART_FILL = 0.85
+_AUDIO_FRAME_S = Fraction(1024, AUDIO_SAMPLE_RATE_HZ)
+_SOURCE_JITTER_S = 0.004
+"""More than what rounding to RTMP's milliseconds does to the duration of a part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,22 @@ def _interpolated_bitrate_bps(rungs: tuple[Rung, ...], short_px: int) -> int:
     return int(below.bitrate_bps + share * (above.bitrate_bps - below.bitrate_bps))
 
 
+def plan_source_parts(part_s: float, frame_s: float, sounds_s: Iterable[float]) -> tuple[float, float]:
+    """How long a part of passed-through video may be, and the part target: seconds in whole milliseconds.
+
+    A part is as many frames as fit, and stays so when their timestamps jitter: with one frame less it would be below
+    85 % of the part target. An audio part is the whole packets that begin within its video part; `sounds_s` are the
+    durations that a packet may have. Below 0.2 s that alone may take the part target too far.
+    """
+    jitter_s = min(_SOURCE_JITTER_S, frame_s / 4)
+    video_s = _up_to_ms(max(1, floor((part_s + jitter_s) / frame_s)) * frame_s + jitter_s)
+    return video_s, _up_to_ms(max(video_s, *(ceil(video_s / sound_s) * sound_s for sound_s in sounds_s)))
+
+
+def _up_to_ms(seconds: float) -> float:
+    return ceil(round(seconds * 1000, 3)) / 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPlan:
     """Where every rendition is cut: ticks count grid frames, times are in seconds from a segment's start."""
@@ -97,19 +117,26 @@ def plan_cuts(rate: Fraction, segment_s: float, part_s: float, step_ticks: int =
     gop_steps = max(1, round(float(rate) * GOP_S / step_ticks))
     step_s = step_ticks / rate
     wanted = min(gop_steps, max(1, round(float(gop_steps * step_s) / part_s)))
-    parts = next(n for n in range(wanted, 0, -1) if floor(gop_steps / n) / ceil(gop_steps / n) >= _MIN_PART_FILL)
+    parts = next(n for n in range(wanted, 0, -1) if n == 1 or _fills(gop_steps // n, -(-gop_steps // n), step_s))
     starts = [-(-gop_steps * index // parts) for index in range(parts)]
     sizes = [later - earlier for earlier, later in zip(starts, [*starts[1:], gop_steps], strict=True)]
     gops = max(1, round(segment_s / float(gop_steps * step_s)))
-    longest_s = max(sizes) * step_s
-    audio_frame_s = Fraction(1024, AUDIO_SAMPLE_RATE_HZ)
     return CutPlan(
         rate=rate,
         gop_ticks=gop_steps * step_ticks,
         segment_ticks=gops * gop_steps * step_ticks,
         part_starts_s=tuple((gop * gop_steps + start) * step_s for gop in range(gops) for start in starts),
-        # An audio part holds whole AAC frames, so it may be longer than its video part by less than one frame.
-        part_target_s=ceil(ceil(longest_s / audio_frame_s) * audio_frame_s * 1000) / 1000,
+        part_target_s=_part_target_s(max(sizes) * step_s),
         # Rounded as a player does it (4.4.3.1): a half goes up.
-        target_duration_s=max(1, floor(gops * gop_steps * step_s + audio_frame_s + Fraction(1, 2))),
+        target_duration_s=max(1, floor(gops * gop_steps * step_s + _AUDIO_FRAME_S + Fraction(1, 2))),
     )
+
+
+def _part_target_s(longest_s: Fraction) -> float:
+    """An audio part holds whole AAC frames, so it may be longer than its video part by less than one frame."""
+    return ceil(ceil(longest_s / _AUDIO_FRAME_S) * _AUDIO_FRAME_S * 1000) / 1000
+
+
+def _fills(least_steps: int, most_steps: int, step_s: Fraction) -> bool:
+    """Whether a part of the fewer steps fills the target that one of the more steps makes."""
+    return float(least_steps * step_s) >= _MIN_PART_FILL * _part_target_s(most_steps * step_s)

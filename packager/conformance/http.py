@@ -11,13 +11,13 @@ import aiohttp
 from yarl import URL
 
 from packager.conformance.findings import Findings
+from packager.conformance.playlist_rules import READABLE
 from packager.conformance.response_rules import ANSWER, Answer
 from packager.conformance.rules import Violation, new_rule
 from packager.conformance.text import NotAPlaylist, ReadMultivariant, ReadPlaylist, read_playlist
 
 _TIMEOUT_S = 60.0
 _MAX_BYTES = 64 << 20
-_READABLE = new_rule("4.1", "playlists-are-readable", "MUST", "A playlist begins with #EXTM3U and follows the grammar.")
 _AVAILABLE = new_rule(
     "6.2.1", "what-is-listed-is-there", "MUST", "A segment or part can be downloaded once a playlist lists it."
 )
@@ -90,7 +90,7 @@ class Fetcher:
         try:
             parsed = read_playlist(body.decode("utf-8"))
         except (NotAPlaylist, UnicodeDecodeError) as error:
-            self.findings.add([Violation(_READABLE, f"{asked}: {error}")])
+            self.findings.add([Violation(READABLE, f"{asked}: {error}")])
             return Fetched(status, headers, None, str(error))
         self.findings.looked_at["playlists"] += 1
         media = parsed if isinstance(parsed, ReadPlaylist) else None

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import floor
 
-from packager.conformance.rules import RuleSet
+from packager.conformance.rules import RuleSet, new_rule
 from packager.conformance.text import MULTIVARIANT_TAGS, ReadPlaylist
 
 PLAYLIST: RuleSet[[ReadPlaylist]] = RuleSet()
+READABLE = new_rule("4.1", "playlists-are-readable", "MUST", "A playlist begins with #EXTM3U and follows the grammar.")
 EPSILON_S = 1e-4
 """What rounding to the digits of a playlist may do."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from packager.conformance import follow
+from packager.conformance import follow, guard
 from packager.conformance.rules import ALL_RULES
 from tests.conformance import test_follow, test_media_rules, test_playlist_rules, test_response_rules
 
-assert follow  # it imports every rule
+assert follow and guard  # they import every rule
 
 
 def test_every_rule_is_seen_to_fail() -> None:

@@ -122,6 +122,7 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
         "ANTLIVE_PUBLIC_HOST": "127.0.0.1",
         "ANTLIVE_DATA_DIR": str(data_dir),
         "ANTLIVE_MEDIA_DIR": str(media_dir),
+        "ANTLIVE_CONFORMANCE_SHARE": "1",
         **environment,
     }
     process = await asyncio.create_subprocess_exec(
@@ -162,6 +163,9 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
         finally:
             await logs
     assert "Traceback" not in "\n".join(log_lines), "\n".join(log_lines)
+    # Everything that the node has published for a viewer was held against the rules of LL-HLS.
+    broken = [line for line in log_lines if "rule_broken" in line]
+    assert not broken, "\n".join(broken)
 
 
 async def _read_welcome(stdout: asyncio.StreamReader) -> dict[str, str]:

@@ -46,8 +46,10 @@ def audio_track(name: str = "audio", *, sample_rate_hz: int = 48_000) -> AudioTr
     )
 
 
-def sample(dts: int, duration: int = 3000, *, keyframe: bool = False, pts: int | None = None) -> Sample:
-    return Sample(dts=dts, pts=dts if pts is None else pts, duration=duration, keyframe=keyframe, data=b"data")
+def sample(
+    dts: int, duration: int = 3000, *, keyframe: bool = False, pts: int | None = None, data: bytes = b"data"
+) -> Sample:
+    return Sample(dts=dts, pts=dts if pts is None else pts, duration=duration, keyframe=keyframe, data=data)
 
 
 def new_publication(

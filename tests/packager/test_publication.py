@@ -13,7 +13,7 @@ from packager.cuts import FollowedCuts, PlannedCuts, SourceCuts
 from packager.journal import JournalWriter
 from packager.multivariant import multivariant_playlist
 from packager.playlists import media_playlist
-from packager.publication import Publication
+from packager.publication import Part, Publication
 from packager.records import OpenRecord, PartRecord, Record, RenditionRecord, SegmentRecord
 from packager.samples import Track
 from packager.segmenter import RenditionSegmenter
@@ -282,3 +282,16 @@ def test_a_measured_bitrate_replaces_the_guessed_one(tmp_path: Path) -> None:
     writer.segments(1)
     writer.publication.update_track(replace(video_track(), bandwidth_bps=1_000_000, average_bandwidth_bps=900_000))
     assert "BANDWIDTH=1140000,AVERAGE-BANDWIDTH=1028000," in multivariant_playlist(replay(journal(tmp_path)))
+
+
+def test_dates_of_a_source_that_was_ahead_of_its_time_do_not_go_back(tmp_path: Path) -> None:
+    """A date belongs to one segment; an overlap of less than a second is allowed (6.2.1)."""
+    ahead_s = 3.0
+    publication = new_publication(tmp_path, wall_time_s=lambda media_s: UNIX_S + media_s + ahead_s)
+    publication.add_rendition(video_track())
+    for msn in range(6):
+        ahead_s = 3.0 if msn < 2 else 0.0
+        publication.open_segment("720p", msn, msn * 2.0, False)
+        publication.finish_segment("720p", [Part(b"", 2.0, independent=True)])
+    segments = replay(journal(tmp_path)).renditions["720p"].segments
+    assert [segment.program_date_time_ms / 1000 - UNIX_S for segment in segments] == [3.0, 5.0, 6.5, 8.0, 9.5, 11.0]

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ladders import LADDERS
+from packager.cuts import Cut, SourceCuts
+from tests.packager.helpers import sample
 from transcode.frame_rate import STANDARD_RATES
-from transcode.plan import plan_cuts, plan_renditions
+from transcode.plan import plan_cuts, plan_renditions, plan_source_parts
 
 RATE_30 = Fraction(30)
 
@@ -85,7 +87,8 @@ def test_cuts_fall_on_frames_and_parts_keep_to_the_part_target(
     assert float(longest_s) <= plan.part_target_s
     for start_s, duration_s in zip(starts_s, durations_s, strict=False):
         assert (start_s * rate / step_ticks).denominator == 1
-        assert duration_s >= Fraction(85, 100) * longest_s
+        if start_s % (plan.gop_ticks / rate) and start_s + duration_s < plan.segment_s:  # neither independent nor last
+            assert duration_s >= Fraction(85, 100) * Fraction(plan.part_target_s)
     assert round(plan.segment_s) <= plan.target_duration_s
     audio_frames = ceil(longest_s * 48000 / 1024)
     assert audio_frames * 1024 / 48000 <= plan.part_target_s
@@ -107,3 +110,24 @@ def test_default_parts_of_common_rates(rate: Fraction, part_ticks: list[int]) ->
     plan = plan_cuts(rate, 2.0, 0.333)
     ticks = [int(start_s * rate) for start_s in plan.part_starts_s] + [plan.segment_ticks]
     assert [later - earlier for earlier, later in itertools.pairwise(ticks)] == part_ticks * 2
+
+
+@pytest.mark.parametrize("rate", [Fraction(5), Fraction(10), Fraction(12), Fraction(15), Fraction(20), *STANDARD_RATES])
+@pytest.mark.parametrize("part_s", [0.2, 0.333, 0.5, 1.0])
+@pytest.mark.parametrize("audio_frame_s", [1024 / 48000, 1024 / 44100, 0.02])
+def test_parts_of_a_source_fill_their_target_for_all_that_its_timestamps_jitter(
+    rate: Fraction, part_s: float, audio_frame_s: float
+) -> None:
+    """Frames as RTMP has them, in milliseconds, rounded here up and there down."""
+    video_s, target_s = plan_source_parts(part_s, float(1 / rate), [audio_frame_s])
+    cuts = SourceCuts(60.0, video_s, 60.0, 90_000)
+    times = [(floor(n * 1000 / rate) + (n * 7 % 3 == 0)) * 90 for n in range(400)]
+    durations, begun = [], times[0]
+    for at, after in itertools.pairwise(times):
+        if cuts.before(sample(at, after - at)) is not Cut.NONE:
+            durations.append((at - begun) / 90_000)
+            begun = at
+    assert durations and max(durations) <= video_s
+    assert min(durations[1:] or durations) >= 0.85 * target_s
+    # The audio of a part is the whole frames that begin within it.
+    assert ceil(max(durations) / audio_frame_s - 1e-9) * audio_frame_s <= target_s + 1e-9
