@@ -79,16 +79,22 @@ class Child:
             raise StartFailed(f"{self.name}: {ready['error']}")
         return ready
 
-    async def stop(self) -> None:
-        """Ask the process to end; kill it when it takes longer than its time."""
+    def interrupt(self) -> None:
+        """Ask the process, which is ending, to do that at once."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGINT)
+
+    async def stop(self, within_s: float | None = None) -> None:
+        """Ask the process to end; kill it when it takes longer than its time, or than `within_s`."""
+        stop_s = self._stop_s if within_s is None else within_s
         process = self.process
         if process is None or process.returncode is not None:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), self._stop_s)
+            await asyncio.wait_for(process.wait(), stop_s)
         except TimeoutError:
-            log.warning("child_killed", child=self.name, after_s=self._stop_s)
+            log.warning("child_killed", child=self.name, after_s=stop_s)
             process.kill()
             await process.wait()
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from antlive.check_command import add_check_parser
+from antlive.drain_command import add_drain_parser
 from antlive.keys_command import add_keys_parser
 from config.settings import Settings, SettingsError, load_settings
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, help="stop after this long (default: until Ctrl-C)")
     demo.set_defaults(run=_demo)
     add_keys_parser(commands)
+    add_drain_parser(commands)
     add_check_parser(commands)
     return parser
 

@@ -49,7 +49,7 @@ def add_keys_parser(commands: Any) -> None:
 def _runner(command: Command) -> Callable[[Settings, argparse.Namespace], int]:
     def run(settings: Settings, options: argparse.Namespace) -> int:
         configure_logs("keys", settings.log_format, "warning")
-        url = settings.redis_url or _url_of_serve(settings.data_dir)
+        url = settings.redis_url or url_of_serve(settings.data_dir)
         if url is None:
             return _fail("no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set ANTLIVE_REDIS_URL")
         try:
@@ -103,7 +103,7 @@ def _row(key: ApiKey) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _url_of_serve(data_dir: Path) -> str | None:
+def url_of_serve(data_dir: Path) -> str | None:
     """The Redis of the `antlive serve` that runs on this data directory."""
     if not data_dir.is_dir():
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _API_KEY_CHARACTERS = 32
+_DRAINING = "draining"
 
 
 class DataDirBusy(RuntimeError):
@@ -55,6 +56,19 @@ class NodeFiles:
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write an object to this file, for the owner alone."""
         self._write(name, json.dumps(value))
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node takes no publishers any more: what ingest knows, for the other processes of the node."""
+        return (self.data_dir / _DRAINING).exists()
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        path = self.data_dir / _DRAINING
+        if value:
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Remove this file if it is there."""

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from antlive.listener import listen_http
 from antlive.logs import configure_logs
 from antlive.node import NodeFiles
 from antlive.node_url import node_url
+from antlive.probes import add_probes
+from antlive.signals import StopSignals
 from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
@@ -30,6 +33,7 @@ from streams.nodes import NodeRegistry
 from streams.store import StreamStore
 
 if TYPE_CHECKING:
+    from ingest.drain import Drain
     from ingest.rtmp.server import RtmpServer
 
 log = structlog.get_logger()
@@ -38,6 +42,14 @@ HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.j
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 IDLE_S = 75.0
 """How long the head of a request may take to come; more than a proxy in front keeps an idle connection (nginx: 60)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A role that has come up: its actual ports, and how to drain it if it takes publishers."""
+
+    ports: dict[str, Any]
+    drain: Drain | None = None
 
 
 class CannotStart(RuntimeError):
@@ -64,16 +76,16 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
 
 
 async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    signals = StopSignals((signal.SIGTERM, signal.SIGINT), gently=settings.drain_s > 0)
     start = _ingest(settings) if role == "ingest" else _http(settings, role, http_fd)
-    async with start as ports:
-        log.info("ready", **ports)
+    async with start as running:
+        log.info("ready", **running.ports)
         if ready_fd is not None:
-            _tell(ready_fd, ports)
-        await stop.wait()
+            _tell(ready_fd, running.ports)
+        await signals.begun.wait()
+        if running.drain is not None and not signals.at_once.is_set():
+            running.drain.begin(settings.drain_s)
+            await signals.unless_at_once(asyncio.create_task(running.drain.done()))
 
 
 def _tell(ready_fd: int, message: dict[str, Any]) -> None:
@@ -103,9 +115,10 @@ def _asking_redis() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
+async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     # Imported here: each role loads only what it runs.
     from ingest.broadcasts import Broadcasts
+    from ingest.drain import Drain
     from ingest.event_follower import EventFollower
     from ingest.membership import Membership
     from ingest.rtmp.server import RtmpServer
@@ -118,7 +131,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL)
         stack.push_async_callback(redis.aclose)
-        node_id = NodeFiles(settings.data_dir).node_id()
+        files = NodeFiles(settings.data_dir)
+        files.draining = False
+        node_id = files.node_id()
         workers = WorkerPool(node_id)
         stack.push_async_callback(workers.close)
         await workers.start()
@@ -126,18 +141,26 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         broadcasts = Broadcasts(store, workers, settings, LIMITS, node_id)
         with _asking_redis():
             await broadcasts.recover()
+        directory = KeyDirectory(node_id, broadcasts.delivering)
+
+        def drains() -> None:
+            files.draining = directory.draining = True
+
+        registry = NodeRegistry(redis, store.keys)
         membership = Membership(
-            NodeRegistry(redis, store.keys),
+            registry,
             node_id,
             node_url(settings),
             broadcasts.hosted,
             broadcasts.lost,
-            lambda _s: None,
+            lambda limit_s: drain.begin(limit_s),
         )
+        drain = Drain(broadcasts, membership, registry, node_id, drains)
         broadcasts.on_moved = membership.wake
-        # Leaves last: what is being ended is nobody else's.
+        # Leaves last: what is being ended is nobody else's. What is left to others should be known up to its end.
         stack.push_async_callback(membership.close)
         stack.push_async_callback(broadcasts.close)
+        stack.push_async_callback(membership.tell)
         events = EventFollower(store, broadcasts.stream_event)
         await events.start()
         stack.push_async_callback(events.close)
@@ -149,7 +172,6 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         with _listening(settings, "RTMP_PORT", settings.rtmp_port):
             rtmp_port = await server.start(settings.bind, settings.rtmp_port)
         rtmps_port = await _start_rtmps(stack, server, settings)
-        directory = KeyDirectory(node_id, broadcasts.delivering)
         follower = DirectoryFollower(store, directory)
         stack.push_async_callback(follower.close)
         follower.start()
@@ -162,8 +184,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[dict[str, Any]]:
                 latency_ms=settings.srt_latency_ms,
                 passphrase=settings.srt_passphrase,
             )
+        stack.push_async_callback(drain.close)
         ports = {"rtmp_port": rtmp_port, "srt_port": srt_port}
-        yield ports if rtmps_port is None else {**ports, "rtmps_port": rtmps_port}
+        yield Running(ports if rtmps_port is None else {**ports, "rtmps_port": rtmps_port}, drain)
 
 
 async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Settings) -> int | None:
@@ -183,7 +206,7 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 
 @asynccontextmanager
-async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[dict[str, Any]]:
+async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[Running]:
     from antlive.malformed_http import LINE_MAX_BYTES, HttpRunner, quiet_malformed_http
 
     quiet_malformed_http()
@@ -194,6 +217,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         stack.callback(listener.close)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
+        add_probes(app, NodeFiles(settings.data_dir))
         if role in ("web", "control"):
             redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
             stack.push_async_callback(redis.aclose)
@@ -213,7 +237,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
-        yield {"http_port": http_port}
+        yield Running({"http_port": http_port})
 
 
 async def _add_control(

@@ -22,6 +22,7 @@ from antlive.listener import listen_http
 from antlive.logs import configure_logs
 from antlive.node import DataDirBusy, NodeFiles
 from antlive.ready_stream import ReadyStream, ready_stream
+from antlive.signals import StopSignals
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.store import StreamStore
@@ -33,6 +34,7 @@ _TEMPORARY_MAX_CHARACTERS = 60
 _LONG_LIFE_S = 5.0
 _RESTART_DELAY_S = 0.5
 _RESTART_DELAY_MAX_S = 4.0
+_AFTER_DRAIN_S = 3.0
 _TEMPORARY_PREFIX = "antlive-"
 
 
@@ -82,27 +84,26 @@ class Supervisor:
         self._redis_url = settings.redis_url or f"unix://{self._socket_path}"
         self._environment = self._child_environment()
         self._children: list[Child] = []
-        self._stop = asyncio.Event()
         self._http: socket.socket | None = None
 
     async def run(self) -> int:
         """Start, serve until a signal, stop."""
-        loop = asyncio.get_running_loop()
-        for number in _stop_signals():
-            loop.add_signal_handler(number, self._stop.set)
-        watchers: list[asyncio.Task[None]] = []
-        stop = asyncio.create_task(self._stop.wait())
+        signals = StopSignals(_stop_signals(), gently=self._settings.drain_s > 0)
+        watchers: dict[str, asyncio.Task[None]] = {}
+        stop = asyncio.create_task(signals.begun.wait())
         try:
             if await self._started_before(stop):
-                watchers = [asyncio.create_task(self._watch(child)) for child in self._children]
+                watchers = {child.name: asyncio.create_task(self._watch(child)) for child in self._children}
                 await stop
+                if not signals.at_once.is_set():
+                    await self._drain(signals, watchers["ingest"])
         except StartFailed as error:
             print(f"antlive: {error}", file=sys.stderr)
             return 1
         finally:
-            for watcher in watchers:
+            for watcher in watchers.values():
                 watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            await asyncio.gather(*watchers.values(), return_exceptions=True)
             stop.cancel()
             # Redis goes last: the others write their last states to it.
             await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
@@ -110,6 +111,14 @@ class Supervisor:
             if self._http is not None:
                 self._http.close()
         return 0
+
+    async def _drain(self, signals: StopSignals, watcher: asyncio.Task[None]) -> None:
+        """Ingest goes first, and has its time; all else serves viewers meanwhile. A second signal ends that."""
+        watcher.cancel()
+        ingest = next(child for child in self._children if child.name == "ingest")
+        stopping = asyncio.create_task(ingest.stop(within_s=self._settings.drain_s + _AFTER_DRAIN_S))
+        if not await signals.unless_at_once(stopping):
+            ingest.interrupt()
 
     async def _started_before(self, stop: asyncio.Task[Any]) -> bool:
         """Start everything; a Ctrl-C that comes first need not wait for that."""

@@ -19,6 +19,7 @@ RECONNECT_WINDOW_S_MAX = 3600
 
 ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
+MAX_DRAIN_S = 3600
 _SECRETS = frozenset({"api_key", "srt_passphrase"})
 
 
@@ -68,6 +69,13 @@ class Settings(BaseSettings):
     )
     clean_stop_ends: bool = Field(
         False, description="an encoder that stops properly ends its session at once; one that is lost is waited for"
+    )
+    drain_s: float = Field(
+        0.0,
+        ge=0.0,
+        le=MAX_DRAIN_S,
+        description="seconds in which a node that is told to end (SIGTERM) hands its live streams to other nodes; "
+        "0: it ends at once",
     )
     segment_s: float = Field(2.0, ge=1.0, le=10.0, description="segment duration in seconds")
     part_s: float = Field(0.333, ge=0.1, le=2.0, description="LL-HLS part duration in seconds")

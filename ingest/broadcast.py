@@ -169,6 +169,20 @@ class Broadcast:
             self._finish(None, "taken_over")
             self.worker.drop(self.session_id)
 
+    def hand_over(self) -> bool:
+        """Send the encoder away, so that it goes on on another node. Whether there was one to send."""
+        if self._encoder is None or self._over or (self._live and self.checkpoint is None):
+            return False
+        self._encoder.connection.close("drain")
+        return True
+
+    def leave(self) -> None:
+        """This node ends, and the session may go on on another: stop without an end of the playlists."""
+        if not self._over:
+            self.let_gone = True
+            self._finish(None, "drain")
+            self.worker.drop(self.session_id)
+
     def report(self, report: Report) -> None:
         """What the worker says of the session."""
         if isinstance(report, Live):

@@ -51,6 +51,9 @@ class Broadcasts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._claim = Claims(store, node_id, self._is_hosted)
         self._unsettled: set[Broadcast] = set()
+        self.draining = False
+        """Whether publishers are sent on to other nodes."""
+        self._handing_over = False
         self.on_moved: Callable[[], None] = lambda: None
         """Called when a session may have become another node's."""
         self._claims: dict[str, StreamEvent | None] = {}  # streams being claimed: the last news of a session's end
@@ -59,6 +62,8 @@ class Broadcasts:
         """See `Admission.publish`."""
         hashed = key_hash(request.key)
         stream = await self._stream_of(hashed)
+        if self.draining:
+            raise PublishRefused(Refusal.TRY_AGAIN, "this node takes no streams any more, connect again")
         lock = self._locks.setdefault(stream.stream_id, asyncio.Lock())
         async with lock:
             broadcast = self._broadcasts.get(stream.stream_id)
@@ -88,6 +93,13 @@ class Broadcasts:
             if broadcast.session_id in session_ids and not broadcast.over:
                 hide_session(self._media_dir / broadcast.stream.edge_id, broadcast.session_id)
                 broadcast.let_go()
+
+    def hand_over(self, most: int) -> None:
+        """Send at most so many encoders away, to other nodes: those go on with their sessions."""
+        self._handing_over = True
+        for broadcast in list(self._broadcasts.values()):
+            if most and broadcast.hand_over():
+                most -= 1
 
     def stream_event(self, event: StreamEvent) -> None:
         """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
@@ -123,10 +135,16 @@ class Broadcasts:
                 await asyncio.to_thread(remove_directory, directory)
 
     async def close(self) -> None:
-        """End every session. Its last byte is written and its state in Redis then, if that is a matter of a moment."""
+        """End every session, or leave it to other nodes after a drain.
+
+        Its last byte is written and its state in Redis then, if that is a matter of a moment.
+        """
         broadcasts = list(self._broadcasts.values())
         for broadcast in broadcasts:
-            broadcast.end("node_stopped")
+            if self._handing_over:
+                broadcast.leave()
+            else:
+                broadcast.end("node_stopped")
         last_bytes = [broadcast.finished.wait() for broadcast in broadcasts]
         last_states = [broadcast.transitions.close() for broadcast in self._unsettled]
         try:

@@ -47,6 +47,13 @@ class Membership:
         """Something has changed: the next heartbeat is due now."""
         self._news.set()
 
+    async def tell(self) -> None:
+        """A heartbeat out of turn, before something ends. Redis away is the end of it."""
+        try:
+            await self._beat()
+        except (RedisError, OSError) as error:
+            log.warning("heartbeat_not_sent", error=type(error).__name__)
+
     async def close(self) -> None:
         """The node leaves: what it still hosts may be taken over at once."""
         self._closed = True

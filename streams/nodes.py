@@ -47,6 +47,11 @@ class Node:
     state: NodeState = NodeState.READY
     sessions: int = 0
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes no new sessions."""
+        return self.state is NodeState.DRAINING
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedSession:
@@ -76,6 +81,7 @@ class NodeRegistry:
         self._redis = redis
         self._keys = keys
         self._heartbeat = redis.register_script(script_text("heartbeat"))
+        self._drain = redis.register_script(script_text("drain"))
         self._reap = redis.register_script(change_script_text("reap"))
 
     async def heartbeat(self, node: Node, hosted: Sequence[HostedSession]) -> HeartbeatAnswer:
@@ -96,6 +102,10 @@ class NodeRegistry:
             lost=frozenset(hosted[int(place) - 1].session_id for place in lost),
             drain_s=float(text(drain_s)) if drain_s else None,
         )
+
+    async def ask_to_drain(self, node_id: str, limit_s: float) -> bool:
+        """Let a node drain within so many seconds. False when it is not there."""
+        return bool(await self._drain(keys=[self._keys.node(node_id)], args=[limit_s]))
 
     async def leave(self, node_id: str) -> None:
         """The node is gone, and says so."""

@@ -20,6 +20,7 @@ REFUSALS: dict[Refusal, str] = {
 CUTS: dict[str, tuple[str, str]] = {
     "key_rotated": (BAD_NAME, "the stream key is no longer valid"),
     "shutdown": ("NetConnection.Connect.AppShutdown", "the server goes down; connect again"),
+    "drain": ("NetConnection.Connect.AppShutdown", "this node takes no streams any more; connect again"),
     "unsupported_codec": (BAD_NAME, "the stream uses a codec that is not supported; see the server's log"),
     "taken_over": (BAD_NAME, "another encoder has taken over this stream"),
     "no_usable_media": (FAILED, "no video that can be decoded arrived"),

@@ -16,6 +16,7 @@ class Verdict(Enum):
     MAY_PUBLISH = "may_publish"
     WRONG_KEY = "wrong_key"
     ALREADY_PUBLISHING = "already_publishing"
+    DRAINING = "draining"
     UNSURE = "unsure"
 
 
@@ -30,6 +31,7 @@ class KeyDirectory:
         self._hosts: dict[str, str] = {}  # stream id to the node that hosts its session
         self._hosts_known = False
         self.following = False
+        self.draining = False
 
     def verdict(self, key_hash: str) -> Verdict:
         """Whether the key of this SHA-256 may publish."""
@@ -37,6 +39,8 @@ class KeyDirectory:
         if stream_id is None:
             sure = self.following and key_hash not in self._changing
             return Verdict.WRONG_KEY if sure else Verdict.UNSURE
+        if self.draining:
+            return Verdict.DRAINING
         if self._delivering(stream_id):
             return Verdict.ALREADY_PUBLISHING
         if not self.following or not self._hosts_known or key_hash in self._changing:

@@ -24,7 +24,11 @@ _FAULT_CODES = {
     Fault.NOT_STREAM: Reject.UNSUPPORTED_MEDIA,
 }
 # A wrong key is a bad secret, for which OBS stops; after any code of the guidelines it tries again and again.
-_VERDICT_CODES = {Verdict.WRONG_KEY: Reject.BAD_SECRET, Verdict.ALREADY_PUBLISHING: Reject.CONFLICT}
+_VERDICT_CODES = {
+    Verdict.WRONG_KEY: Reject.BAD_SECRET,
+    Verdict.ALREADY_PUBLISHING: Reject.CONFLICT,
+    Verdict.DRAINING: Reject.OVERLOAD,
+}
 TOO_MANY_HANDSHAKES = "too_many_handshakes"
 
 

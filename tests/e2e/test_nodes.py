@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -82,6 +84,7 @@ class Viewer:
     seen: list[tuple[int, int]] = field(default_factory=list)
     seen_s: list[float] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         query = ""
@@ -101,6 +104,11 @@ class Viewer:
             self.seen_s.append(time.monotonic())
             query = f"?_HLS_msn={msn}&_HLS_part={parts}"
 
+    def stop(self) -> None:
+        """Leave."""
+        assert self.task is not None
+        self.task.cancel()
+
     def longest_pause_s(self) -> float:
         """Between two answers."""
         return max(0.0, *(later - earlier for earlier, later in itertools.pairwise(self.seen_s)))
@@ -119,7 +127,7 @@ async def watching(node: Node, hls_url: str) -> AsyncIterator[Viewer]:
     async with aiohttp.ClientSession() as http:
         master = await node.playlist(hls_url)
         viewer = Viewer(http, urljoin(hls_url, master.playlists[0].uri))
-        task = asyncio.create_task(viewer.run())
+        task = viewer.task = asyncio.create_task(viewer.run())
         try:
             yield viewer
         finally:
@@ -212,3 +220,71 @@ def kill(node: Node) -> None:
     """End all processes of a node, as a power cut would."""
     for process in processes_of(node):
         process.kill()
+
+
+async def ready(node: Node) -> int:
+    """The status that a load balancer gets."""
+    async with node.http.get(f"{node.base_url}/readyz") as response:
+        return response.status
+
+
+@asynccontextmanager
+async def draining(node: Node) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`antlive drain`, on the node's data directory."""
+    variables = {**os.environ, "ANTLIVE_DATA_DIR": str(node.data_dir)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "antlive", "drain", "--seconds", "30", env=variables, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_node_is_drained_and_ended(tmp_path: Path, tiny_clip: Path) -> None:
+    async with (
+        shared_redis() as server,
+        two_nodes(tmp_path, server, ANTLIVE_DRAIN_S="3") as pair,
+        AsyncExitStack() as s,
+    ):
+        stream = await pair.a.create()
+        stream_id, url, hls_url = stream["streamId"], stream["ingest"]["rtmpFullUrl"], stream["playback"]["hlsUrl"]
+        first = await s.enter_async_context(pushing(tiny_clip, url))
+        await pair.a.wait_for_state(stream_id, "live")
+        viewer = await s.enter_async_context(watching(pair.b, pair.at(pair.b, hls_url)))
+        other = await s.enter_async_context(watching(pair.a, hls_url))
+        await viewer.sees_beyond(1)
+        assert (await ready(pair.a), await ready(pair.b)) == (200, 200)
+
+        drain = await s.enter_async_context(draining(pair.a))
+        assert await asyncio.wait_for(first.wait(), 10) != 0
+        assert (await ready(pair.a), await ready(pair.b)) == (503, 200)
+        assert await pair.a.text(f"{pair.a.base_url}/healthz")
+        for refused, container in ((url, "flv"), (stream["ingest"]["srtFullUrl"], "mpegts")):
+            async with pushing(tiny_clip, refused, container=container) as again:
+                assert await asyncio.wait_for(again.wait(), 10) != 0
+        drained_at = viewer.seen[-1][0]
+        await s.enter_async_context(pushing(tiny_clip, rtmp_url(pair.b, url)))
+        assert await asyncio.wait_for(drain.wait(), 10) == 0
+        for each in (viewer, other):
+            await each.sees_beyond(drained_at + 1)
+            assert set(each.statuses) == {200}
+            assert each.longest_pause_s() < 8
+        events = await pair.wait_for_events(stream_id, "connecting", "live", "disconnected", "reconnected")
+        assert [event.reason for event in events[2:]] == ["drain", "node_changed"]
+
+        # Nothing is left to hand over, so it need not wait.
+        other.stop()
+        pair.a.process.terminate()
+        assert await asyncio.wait_for(pair.a.process.wait(), 5) == 0
+        # The other one has nobody to hand over to: it serves for as long as it may.
+        started_s = time.monotonic()
+        pair.b.process.terminate()
+        msn = viewer.seen[-1][0]
+        await viewer.sees_beyond(msn)
+        viewer.stop()
+        assert await asyncio.wait_for(pair.b.process.wait(), 10) == 0
+        assert time.monotonic() - started_s > 3
+        assert (await pair.events(stream_id))[-1].reason == "node_stopped"

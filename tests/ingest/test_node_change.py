@@ -16,6 +16,7 @@ from config.session import Checkpoint, encode_message
 from config.settings import Settings
 from ingest.admission import PublishRefused, Refusal
 from ingest.broadcasts import Broadcasts
+from ingest.drain import Drain
 from ingest.event_follower import EventFollower
 from ingest.membership import Membership
 from ingest.workers import WORKER_DIED, WorkerPool
@@ -53,6 +54,12 @@ class Member:
         """As its worker does."""
         self.session_dir().mkdir(parents=True, exist_ok=True)
         (self.session_dir() / "journal.jsonl").touch()
+
+    def drain(self) -> Drain:
+        """A way to drain it."""
+        registry = NodeRegistry(self.node.store.redis, self.node.store.keys)
+        node_id = self.media_dir.name
+        return Drain(self.node.broadcasts, self.membership, registry, node_id, lambda: None)
 
 
 @pytest_asyncio.fixture
@@ -181,3 +188,62 @@ async def test_a_checkpoint_that_nobody_understands_ends_the_session(
     await b.node.publish()
     events = await b.node.wait_for_events("connecting", "live", "disconnected", "reconnected", "ended", "connecting")
     assert events[4].reason == "checkpoint_not_understood"
+
+
+async def test_a_node_that_drains_hands_its_sessions_over(members: tuple[Member, Member]) -> None:
+    a, b = members
+    first = await a.node.publish()
+    a.node.worker.goes_live()
+    drain = a.drain()
+    drain.begin(limit_s=30)
+    with pytest.raises(PublishRefused) as refused:
+        await a.node.publish()
+    assert refused.value.refusal is Refusal.TRY_AGAIN
+    # Nobody could go on with it before its first checkpoint.
+    sending = asyncio.create_task(keep_sending(first))
+    await asyncio.wait((sending,), timeout=0.6)
+    assert first.closed == []
+    checkpoint = a.checkpoint(next_msn=3)
+
+    async def cut() -> bool:
+        return first.closed == ["drain"]
+
+    await wait_until(cut, lambda: "the encoder to be sent away")
+    sending.cancel()
+    await b.node.publish()
+    assert b.node.worker.checkpoints == [checkpoint]
+    await asyncio.wait_for(drain.done(), 5)
+    assert a.node.broadcasts.hosted() == []
+    events = await b.node.wait_for_events("connecting", "live", "disconnected", "reconnected")
+    assert events[2].reason == "drain"
+
+
+async def test_without_another_node_a_drain_waits_for_the_streams_to_end(members: tuple[Member, Member]) -> None:
+    a, b = members
+    await b.membership.close()
+    first = await a.node.publish()
+    drain = a.drain()
+    drain.begin(limit_s=0.6)
+    await asyncio.wait_for(drain.done(), 5)
+    assert first.closed == [] and len(a.node.broadcasts.hosted()) == 1
+    await a.node.broadcasts.close()
+    assert (await a.node.wait_for_events("connecting", "ended"))[1].reason == "node_stopped"
+
+
+async def test_what_is_not_handed_over_in_time_is_left_to_whoever_gets_its_encoder(
+    members: tuple[Member, Member],
+) -> None:
+    a, b = members
+    await a.node.publish()
+    a.node.worker.goes_live()
+    checkpoint = a.checkpoint(next_msn=3)
+    drain = a.drain()
+    drain.begin(limit_s=0.4)
+    await asyncio.wait_for(drain.done(), 5)
+    await a.membership.tell()
+    await a.node.broadcasts.close()
+    await a.membership.close()
+    assert a.node.worker.dropped and not a.node.worker.ended
+    await b.node.publish()
+    assert b.node.worker.checkpoints == [checkpoint]
+    await b.node.wait_for_events("connecting", "live", "disconnected", "reconnected")
