@@ -7,18 +7,16 @@ name goes with the worker, so what is found is alive.
 from __future__ import annotations
 
 import os
-import select
-import signal
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from config.session import MAX_PACKET_BYTES, Hosted, Hosting, decode_message, worker_address
+from ingest.worker_process import WorkerProcess
 
 log = structlog.get_logger()
 
@@ -27,42 +25,11 @@ _ANSWER_S = 2.0
 _CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 
 
-class AdoptedProcess:
-    """A worker that is no child of this process: it can be signalled and waited for all the same."""
-
-    exitcode: int | None = None
-    """Only a parent learns it."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._pidfd = os.pidfd_open(pid)
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._signal(signal.SIGKILL)
-
-    def join(self, timeout_s: float | None = None) -> None:
-        """Wait for its end. Blocks."""
-        select.select([self._pidfd], [], [], timeout_s)
-
-    def close(self) -> None:
-        """Free what the system keeps for waiting."""
-        os.close(self._pidfd)
-
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
-
-
 @dataclass(frozen=True, slots=True)
 class Adopted:
     """A worker that answered: its process, its control socket, and what it hosts."""
 
-    process: AdoptedProcess
+    process: WorkerProcess
     control: socket.socket
     sessions: tuple[Hosting, ...]
 
@@ -79,7 +46,7 @@ def adopt_workers(node_id: str) -> Iterator[Adopted]:
             )
             if uid != os.getuid():
                 raise PermissionError(f"it runs as user {uid}")
-            process = AdoptedProcess(pid)
+            process = WorkerProcess(pid)
         except OSError as error:
             log.warning("worker_not_adopted", address=address[1:], error=str(error))
             control.close()
@@ -90,7 +57,7 @@ def adopt_workers(node_id: str) -> Iterator[Adopted]:
             # Nobody else may write its sessions before it is gone.
             log.error("worker_not_adopted", pid=pid, error=str(error))
             process.kill()
-            process.join(_ANSWER_S)
+            process.wait(_ANSWER_S)
             process.close()
             control.close()
             continue

@@ -13,7 +13,6 @@ import multiprocessing.forkserver
 import signal
 import socket
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
 
 import structlog
 
@@ -38,7 +37,8 @@ from config.session import (
     decode_message,
     encode_message,
 )
-from ingest.adoption import AdoptedProcess, adopt_workers
+from ingest.adoption import adopt_workers
+from ingest.worker_process import WorkerProcess
 
 log = structlog.get_logger()
 
@@ -61,9 +61,7 @@ def _run_worker(control: socket.socket, node_id: str, alone_s: float) -> None:
 class Worker:
     """One worker process and the sessions it hosts."""
 
-    def __init__(
-        self, process: ForkServerProcess | AdoptedProcess, control: socket.socket, on_exit: Callable[[Worker], None]
-    ) -> None:
+    def __init__(self, process: WorkerProcess, control: socket.socket, on_exit: Callable[[Worker], None]) -> None:
         self.pid = process.pid
         self.exited = asyncio.Event()
         self._process = process
@@ -128,9 +126,8 @@ class Worker:
             self._process.kill()
 
     async def reap(self) -> int | None:
-        """Wait for the end of the process and free what the system keeps of it. Returns its exit code."""
-        await asyncio.to_thread(self._process.join)
-        code = self._process.exitcode
+        """Wait for the end of the process and free what the system keeps of it. Returns its exit code if known."""
+        code = await asyncio.to_thread(self._process.wait)
         self._process.close()
         self.exited.set()
         return code
@@ -248,11 +245,25 @@ class WorkerPool:
             await asyncio.to_thread(stop)
 
     async def _spawn(self) -> Worker:
+        try:
+            return await self._fork()
+        except (OSError, EOFError) as error:
+            # The server process may have died under it; another one is started by the next try.
+            log.warning("worker_not_forked", error=f"{type(error).__name__}: {error}")
+            return await self._fork()
+
+    async def _fork(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         process = self._context.Process(target=_run_worker, args=(theirs, self._node_id, self._alone_s), daemon=True)
-        await asyncio.to_thread(process.start)
-        theirs.close()
-        worker = Worker(process, ours, self._exited)
+        try:
+            await asyncio.to_thread(process.start)
+        except (OSError, EOFError):
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        assert process.pid is not None
+        worker = Worker(WorkerProcess(process.pid, process), ours, self._exited)
         self._workers.add(worker)
         return worker
 
@@ -266,6 +277,5 @@ class WorkerPool:
     async def _reap(self, worker: Worker) -> None:
         code = await worker.reap()
         self._workers.discard(worker)
-        # Of an adopted worker nobody here learns the code.
         if code not in (0, -signal.SIGTERM, None):
             log.error("worker_died", pid=worker.pid, exit_code=code)

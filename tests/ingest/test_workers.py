@@ -120,6 +120,23 @@ async def test_close_ends_a_worker_that_hangs(tmp_path: Path) -> None:
     assert not psutil.pid_exists(worker.pid)
 
 
+async def test_sessions_outlive_the_server_process_and_new_ones_get_another(pool: WorkerPool, tmp_path: Path) -> None:
+    before = await pool.worker_for("standard")
+    server = psutil.Process(before.pid).parent()
+    assert server is not None and server.pid != os.getpid()
+    server.kill()
+    await wait_until(lambda: _gone(server), lambda: "the server process to die")
+    after = await pool.worker_for("standard")
+    for worker in (before, after):
+        session = Session(worker, tmp_path, f"se_{worker.pid}")
+        worker.end(session.session_id)
+        assert await session.report() == Ended(session_id=session.session_id)
+    process = psutil.Process(before.pid)
+    pool.release(before)
+    await asyncio.wait_for(before.exited.wait(), 10)
+    await wait_until(lambda: _gone(process), lambda: "the worker to end")
+
+
 NODE_ID = "node_test_workers"
 
 

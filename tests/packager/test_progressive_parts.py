@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
@@ -165,6 +166,19 @@ async def test_a_part_that_never_becomes_whole_breaks_its_connection(
         publication.end()
     with pytest.raises(aiohttp.ClientPayloadError):
         await streaming.read()
+
+
+async def test_a_part_that_another_worker_begins_anew_breaks_its_connection(
+    origin: Origin, publication: Publication, streaming: ClientResponse, tmp_path: Path
+) -> None:
+    os.close(publication._directory_lock)  # as its process does when it is killed
+    other = new_publication(tmp_path, chunk_s=0.033)
+    other.add_rendition(video_track())
+    other.append_chunk("720p", b"anew;")
+    other.write_part("720p", Part(b"anew;and more;", 0.5, independent=True))
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await streaming.read()
+    assert await (await origin.get(PART)).read() == b"anew;and more;"
 
 
 async def test_without_chunks_a_part_arrives_whole(origin: Origin, tmp_path: Path) -> None:
