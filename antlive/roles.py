@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -82,6 +83,9 @@ async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int
         log.info("ready", **running.ports)
         if ready_fd is not None:
             _tell(ready_fd, running.ports)
+        # What is loaded by now stays: the collector need not look at it any more.
+        gc.collect()
+        gc.freeze()
         await signals.begun.wait()
         if running.drain is not None and not signals.at_once.is_set():
             running.drain.begin(settings.drain_s)

@@ -68,9 +68,10 @@ class MediaSink(Protocol):
     stream_id: str
 
     def write(self, buffers: Sequence[Buffer]) -> None:
-        """Hand on one whole FLV tag, or whole MPEG-TS packets. Never blocks; views may be reused after the call.
+        """Hand on whole FLV tags of three buffers each, or whole MPEG-TS packets. Never blocks.
 
-        A reader that is too slow ends the connection: the sink calls `EncoderConnection.close("overflow")`.
+        Views may be reused after the call. A reader that is too slow ends the connection: the sink calls
+        `EncoderConnection.close("overflow")`.
         """
 
     def close(self, reason: str) -> None:

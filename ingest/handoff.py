@@ -37,7 +37,7 @@ class Handoff:
         return self.bytes_written + self._pending_bytes
 
     def write(self, buffers: Sequence[Buffer]) -> None:
-        """Hand on one whole tag. The buffers may be reused after the call."""
+        """Hand on whole tags. The buffers may be reused after the call."""
         if self._closed or self._closing:
             return
         sent = 0
@@ -50,6 +50,8 @@ class Handoff:
                 self._fail(WORKER_GONE)
                 return
         self.bytes_written += sent
+        if sent == sum(map(len, buffers)):
+            return
         for buffer in buffers:
             size_bytes = len(buffer)
             if sent >= size_bytes:

@@ -27,10 +27,16 @@ class FlvPreamble:
         self._tags: dict[tuple[int, bytes], bytes] = {}
 
     def note(self, buffers: Sequence[Buffer]) -> None:
-        """Look at what is handed on: the file header, or the three buffers of one tag."""
+        """Look at what is handed on: the file header, or tags of three buffers each."""
         if len(buffers) == 1:
             self._header = bytes(buffers[0])
-            return
+        elif len(buffers) == 3:
+            self._note_tag(buffers)
+        else:
+            for start in range(0, len(buffers), 3):
+                self._note_tag(buffers[start : start + 3])
+
+    def _note_tag(self, buffers: Sequence[Buffer]) -> None:
         body = buffers[1]
         if len(body) < 2 or len(body) > _MAX_TAG_BYTES:
             return

@@ -50,7 +50,7 @@ WORKER_DIED = "worker_died"
 
 _WORKER_MODULE = "transcode.worker"
 _SHARED_QUALITY = "passthrough"
-_SEND_BUFFER_BYTES = 1024 * 1024
+SEND_BUFFER_BYTES = 1024 * 1024
 
 
 def _run_worker(control: socket.socket, node_id: str, alone_s: float) -> None:
@@ -93,7 +93,7 @@ class Worker:
     def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
         """A media socket for a new encoder connection; write a `container` to it, close it at the end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         message = Connect(session_id=session_id, connection_id=connection_id, container=container)
         try:
             socket.send_fds(self._control, [encode_message(message)], [theirs.fileno()])

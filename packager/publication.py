@@ -247,7 +247,7 @@ class Publication:
         if self._low_latency:
             already = len(rendition.open_parts)
             records += [self._write_part_file(name, index, parts[index]) for index in range(already, len(parts))]
-        _write_whole(self._directory / name / f"{opened.msn}.m4s", b"".join(part.data for part in parts))
+        _write_whole(self._directory / name / f"{opened.msn}.m4s", *(part.data for part in parts))
         records.append(
             SegmentRecord(
                 rendition=name,
@@ -370,7 +370,8 @@ def temporary_of(path: Path) -> Path:
     return path.with_name(f".{path.name}")
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, *buffers: bytes) -> None:
     temporary = temporary_of(path)
-    temporary.write_bytes(data)
+    with temporary.open("wb") as file:
+        file.writelines(buffers)
     temporary.rename(path)

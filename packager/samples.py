@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Sample:
-    """One coded picture or audio frame. Times and duration are in ticks of the track's `timescale_hz`."""
+    """One coded picture or audio frame. Times and duration are in ticks of the track's `timescale_hz`.
+
+    Not frozen, because that makes each three times as costly to make.
+    """
 
     dts: int
     pts: int

@@ -25,6 +25,9 @@ _VIDEO_DECODERS = {7: "h264", 12: "hevc"}
 _AAC = 10
 # FLV sound format -> (PyAV decoder, fixed sample rate or 0 = from the tag's rate bits)
 _AUDIO_DECODERS = {2: ("mp3", 0), 14: ("mp3", 8000), 7: ("pcm_alaw", 8000), 8: ("pcm_mulaw", 8000), 3: ("pcm_s16le", 0)}
+_AAC_FRAME = frozenset(bytes((_AAC << 4 | flags, 1)) for flags in range(16))
+_AVC_KEYFRAME = b"\x17\x01"
+_AVC_PICTURE = frozenset((_AVC_KEYFRAME, b"\x27\x01"))
 _SOUND_RATES_HZ = (5512, 11025, 22050, 44100)
 _EX_VIDEO = 0x80
 _EX_AUDIO = 9
@@ -51,9 +54,24 @@ class FlvDemuxer:
     def feed(self, data: bytes | memoryview) -> Iterator[Unit]:
         """The units that `data` completes, in stream order."""
         for tag in self._reader.feed(data):
-            if not tag.body:
+            kind, timestamp_ms, body = tag.kind, tag.timestamp_ms, tag.body
+            # What nearly all tags are comes first; what they hold, and that there is a configuration, is known.
+            head = body[:2]
+            if kind == TAG_AUDIO and head in _AAC_FRAME and self._audio is not None and self._audio.codec == "aac":
+                if len(body) > 2:
+                    yield AudioPacket(pts_ms=timestamp_ms, data=body[2:])
+            elif kind == TAG_VIDEO and head in _AVC_PICTURE and self._video is not None:
+                if len(body) > 5:
+                    composition_ms = int.from_bytes(body[2:5], "big", signed=True)
+                    yield VideoPacket(
+                        dts_ms=timestamp_ms,
+                        composition_ms=composition_ms,
+                        keyframe=head == _AVC_KEYFRAME,
+                        data=body[5:],
+                    )
+            elif not body:
                 continue
-            if tag.kind == TAG_VIDEO:
+            elif kind == TAG_VIDEO:
                 yield from self._video_tag(tag)
             elif tag.kind == TAG_AUDIO:
                 yield from self._audio_tag(tag)

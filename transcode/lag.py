@@ -41,8 +41,10 @@ class ArrivalLag:
     @property
     def lag_s(self) -> float:
         """Seconds to add to a media time for the earliest arrival it can have; 0.0 before any packet."""
-        known = [value for value in (self._minimum_s, self._previous_minimum_s) if value is not None]
-        return min(known, default=0.0)
+        now_s, before_s = self._minimum_s, self._previous_minimum_s
+        if now_s is None or (before_s is not None and before_s < now_s):
+            now_s = before_s
+        return 0.0 if now_s is None else now_s
 
 
 class Slowdown:

@@ -16,7 +16,7 @@ from transcode.timeline import ConnectionTimeline
 from transcode.units import AudioConfig, AudioPacket, Hints, VideoConfig, VideoPacket
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TimedVideo:
     """A coded picture. Times are session times in seconds."""
 
@@ -27,7 +27,7 @@ class TimedVideo:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TimedAudio:
     """A coded audio packet. Times are session times in seconds."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from collections.abc import Callable, Coroutine
 
 import uvloop
 
+from config.rounds import Rounds
 from config.session import (
     MAX_PACKET_BYTES,
     Connect,
@@ -55,11 +57,14 @@ _CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 class MediaReader:
     """Reads one media socket into its session until the end of file, a failure, or `close`."""
 
-    def __init__(self, sock: socket.socket, session: Session, on_failure: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, session: Session, on_failure: Callable[[str, str], None], rounds: Rounds
+    ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._session = session
         self._on_failure = on_failure
+        self._rounds = rounds
         self._buffer = bytearray(_READ_BYTES)
         self.ended_s: float | None = None
         """When the encoder's connection ended, on the monotonic clock."""
@@ -81,6 +86,7 @@ class MediaReader:
             return
         except OSError:
             size_bytes = 0
+        self._rounds.count_read()
         if size_bytes == 0:
             self.ended_s = time.monotonic()
             self.close()
@@ -120,6 +126,7 @@ class Host:
         self._control = control
         self._alone_s = alone_s
         self._loop = asyncio.get_running_loop()
+        self._rounds = Rounds()
         self._sessions: dict[str, Session] = {}
         self._specs: dict[str, SessionSpec] = {}
         self._live: set[str] = set()
@@ -252,7 +259,7 @@ class Host:
         def failed(code: str, message: str) -> None:
             self._report(Failed(session_id=session_id, code=code, message=message))
 
-        self._readers[session_id] = MediaReader(media, session, failed)
+        self._readers[session_id] = MediaReader(media, session, failed, self._rounds)
 
     def _report(self, message: Message) -> None:
         """Send a message to ingest; from any thread."""
@@ -306,6 +313,8 @@ def main(control: socket.socket, node_id: str = "", alone_s: float = 0.0) -> Non
     Without a `node_id` none can. Ctrl-C is ingest's business.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is loaded stays: the collector need not look at it, and its pages stay shared with the server process.
+    gc.freeze()
 
     async def serve() -> None:
         host = Host(control, node_id, alone_s)

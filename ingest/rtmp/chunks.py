@@ -6,6 +6,7 @@ The reader obeys Set Chunk Size and Abort by itself, because both change how the
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import NamedTuple
 
 from config.limits import IngestLimits
@@ -16,10 +17,12 @@ ABORT = 2
 FIRST_CHUNK_BYTES = 128
 MAX_CHUNK_BYTES = 0xFFFFFF
 _EXTENDED = 0xFFFFFF
+_FORMAT_1, _FORMAT_2 = 1 << 30, 2 << 30
 _HEADER_BYTES = (11, 7, 3, 0)
 _ASSUMED_DELTA_MS = 1000
 _NOTHING = memoryview(b"")
 _U32 = struct.Struct(">I")
+_TIME_LENGTH_TYPE = struct.Struct(">II")
 _U32_LITTLE = struct.Struct("<I")
 
 
@@ -30,6 +33,10 @@ class Message(NamedTuple):
     timestamp_ms: int
     stream_id: int
     body: bytes | bytearray | memoryview
+
+
+# The class itself takes three times as long, which counts for thousands of messages a second.
+_message = partial(tuple.__new__, Message)
 
 
 class _ChunkStream:
@@ -86,6 +93,79 @@ class ChunkReader:
 
         A message that lies in one chunk, all of it here, is a view of the fed bytes: no copy.
         """
+        if self._pos == len(self._data):
+            return None
+        return self._next_common() or self._next()
+
+    def _next_common(self) -> Message | None:
+        """A message as nearly all are: format 0 or 1 on a known chunk stream, all of it here. None for any other."""
+        data, pos = self._data, self._pos
+        left = len(data) - pos - 12
+        if left < 0 or self._stream is not None:
+            return None
+        time_field, length_and_type = _TIME_LENGTH_TYPE.unpack_from(data, pos)
+        # Forms of two and three bytes have 0 and 1 here, which are no ids.
+        stream = self._streams.get(time_field >> 24 & 0x3F)
+        length, type_id, timestamp_ms = length_and_type >> 8, length_and_type & 0xFF, time_field & 0xFFFFFF
+        chunk_bytes = self._chunk_bytes
+        whole_bytes = length if length <= chunk_bytes else length + (length - 1) // chunk_bytes
+        if (
+            whole_bytes > left
+            or time_field >= _FORMAT_2
+            or stream is None
+            or stream.body is not None
+            or timestamp_ms == _EXTENDED
+            or type_id <= ABORT
+            or length > self.max_message_bytes
+        ):
+            return None
+        start = pos + (8 if time_field >= _FORMAT_1 else 12)
+        chunks = data[start : start + whole_bytes]
+        body = chunks if length <= chunk_bytes else self._join(chunks, 0xC0 | time_field >> 24 & 0x3F)
+        if body is None:
+            return None
+        stream.length, stream.type_id, stream.extended = length, type_id, b""
+        if time_field >= _FORMAT_1:
+            stream.delta_ms = timestamp_ms
+            timestamp_ms = (stream.timestamp_ms + timestamp_ms) & 0xFFFFFFFF
+        else:
+            stream.delta_ms = timestamp_ms if timestamp_ms <= _ASSUMED_DELTA_MS else 0
+            stream.stream_id = _U32_LITTLE.unpack_from(data, pos + 8)[0]
+        stream.timestamp_ms = timestamp_ms
+        self._pos = start + whole_bytes
+        return _message((type_id, timestamp_ms, stream.stream_id, body))
+
+    def _join(self, chunks: memoryview, header: int) -> bytearray | None:
+        """The payload of chunks that follow each other, each but the first behind this header; None if they don't."""
+        chunk_bytes = self._chunk_bytes
+        headers = chunks[chunk_bytes :: chunk_bytes + 1].tobytes()
+        if headers.count(header) != len(headers):
+            return None
+        payload = bytearray(chunks)
+        del payload[chunk_bytes :: chunk_bytes + 1]
+        return payload
+
+    def _take_run(self, stream: _ChunkStream, header: int, pos: int) -> int:
+        """Take the next chunks of a message as far as they are here, follow each other and are not its last.
+
+        Returns how many bytes that are, headers included; 0 when it is not worth it.
+        """
+        data, body, chunk_bytes = self._data, stream.body, self._chunk_bytes
+        assert body is not None
+        step = chunk_bytes + 1
+        count = min((stream.length - len(body) - 1) // chunk_bytes, (len(data) - pos) // step)
+        if count < 2:
+            return 0
+        headers = data[pos : pos + count * step : step].tobytes()
+        count -= len(headers.lstrip(bytes((header,))))
+        if count:
+            payload = bytearray(data[pos + 1 : pos + count * step])
+            del payload[chunk_bytes::step]
+            body += payload
+        return count * step
+
+    def _next(self) -> Message | None:
+        """Whatever comes, chunk by chunk."""
         data = self._data
         pos = self._pos
         end = len(data)
@@ -99,6 +179,9 @@ class ChunkReader:
                 first = data[pos]
                 stream = self._streams.get(first & 0x3F) if first > 0xC1 else None
                 if stream is not None and stream.body is not None and not stream.extended:
+                    if run_bytes := self._take_run(stream, first, pos):
+                        pos += run_bytes
+                        continue
                     pos += 1
                 else:
                     header_end = self._read_header(pos)
@@ -113,7 +196,7 @@ class ChunkReader:
                         pos += length
                         if stream.type_id > ABORT:
                             self._pos = pos
-                            return Message(stream.type_id, stream.timestamp_ms, stream.stream_id, body)
+                            return _message((stream.type_id, stream.timestamp_ms, stream.stream_id, body))
                         self._control(stream.type_id, body)
                         continue
                     body = self._begin(stream)
@@ -135,10 +218,11 @@ class ChunkReader:
                 self._in_flight_bytes -= stream.length
                 if stream.type_id > ABORT:
                     self._pos = pos
-                    return Message(stream.type_id, stream.timestamp_ms, stream.stream_id, body)
+                    return _message((stream.type_id, stream.timestamp_ms, stream.stream_id, body))
                 self._control(stream.type_id, body)
         self._pos = pos
-        self.detach()
+        if pos < end:
+            self.detach()
         return None
 
     def _begin(self, stream: _ChunkStream) -> bytearray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from config.limits import LIMITS, IngestLimits
@@ -47,6 +48,11 @@ class State(Enum):
     DECIDING = "deciding"
     PUBLISHING = "publishing"
     DONE = "done"
+
+
+# By these names, because to look up a member of an enum costs more than all the rest of a comparison.
+_HANDSHAKE, _DECIDING, _PUBLISHING, _DONE = State.HANDSHAKE, State.DECIDING, State.PUBLISHING, State.DONE
+_media = partial(tuple.__new__, Media)
 
 
 class ServerConnection:
@@ -85,9 +91,9 @@ class ServerConnection:
     def receive_data(self, data: memoryview) -> None:
         """Take bytes from the peer. Call `next_event` until it returns None before the buffer is reused."""
         self.received_bytes += len(data)
-        if self.state is State.DONE:
+        if self.state is _DONE:
             return
-        if self.state is State.HANDSHAKE:
+        if self.state is _HANDSHAKE:
             answer, data = self._handshake.receive_data(data)
             self._replies.raw(answer)
             if not self._handshake.done:
@@ -97,7 +103,7 @@ class ServerConnection:
         if self.received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self.received_bytes
             self._replies.acknowledgement(self.received_bytes)
-        if self.state is State.DECIDING:
+        if self.state is _DECIDING:
             if self._reader.unread_bytes > self._limits.bytes_in_flight:
                 raise ProtocolError(f"{self._reader.unread_bytes} bytes sent before the answer to publish")
             self._reader.detach()
@@ -108,23 +114,20 @@ class ServerConnection:
             if self._events:
                 return self._events.popleft()
             state = self.state
-            if state is State.DECIDING or state is State.DONE or state is State.HANDSHAKE:
+            if state is not _PUBLISHING and (state is _DECIDING or state is _DONE or state is _HANDSHAKE):
                 return None
             message = None
-            if self._aggregate is not None:
-                message = next(self._aggregate, None)
-            if message is None:
+            if self._aggregate is not None and (message := next(self._aggregate, None)) is None:
                 self._aggregate = None
-                message = self._reader.next_message()
-            if message is None:
+            if message is None and (message := self._reader.next_message()) is None:
                 return None
-            type_id = message.type_id
+            type_id, timestamp_ms, _stream_id, body = message
             if type_id == 8 or type_id == 9:
-                if state is State.PUBLISHING and len(message.body):
-                    return Media(type_id, message.timestamp_ms, message.body)
+                if body and state is _PUBLISHING:
+                    return _media((type_id, timestamp_ms, body))
             elif type_id == MessageType.AGGREGATE:
                 # An aggregate inside of another one is no legal message: the outer one ends there.
-                fresh = self._aggregate is None and state is State.PUBLISHING
+                fresh = self._aggregate is None and state is _PUBLISHING
                 self._aggregate = split_aggregate(message) if fresh else None
             else:
                 self._on_message(message)

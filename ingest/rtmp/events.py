@@ -19,7 +19,7 @@ class PublishRequested:
 class Media(NamedTuple):
     """One audio or video message, as FLV tag type (8 or 9), 32-bit timestamp and body.
 
-    A `memoryview` body is valid only until the next event is asked for or the next bytes are received.
+    A `memoryview` body is valid only until the next bytes are received.
     """
 
     tag_type: int

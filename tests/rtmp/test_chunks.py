@@ -229,3 +229,26 @@ def test_random_bytes_are_messages_or_a_protocol_error(data: bytes, step: int) -
         assert all(isinstance(message, Message) for message in read(data, step))
     except ProtocolError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("between", range(9))
+def test_a_long_message_with_another_between_its_chunks(between: int) -> None:
+    """Runs of chunks are read at once; a run may end at any chunk, and the bytes at any place in it."""
+    video = Message(9, 1000, 1, bytes(range(256)) * 4 + b"the end")
+    audio = Message(8, 1003, 1, b"sound")
+    chunks = ChunkWriter().chunks(6, video)
+    assert len(chunks) == 9
+    chunks.insert(between, ChunkWriter().write(4, audio))
+    data = b"".join(chunks)
+    expected = [audio, video]
+    assert read(data) == expected
+    for step in (*range(1, 300, 7), len(data) - 1):
+        assert read(data, step) == expected
+
+
+def test_a_known_stream_whose_message_is_interrupted() -> None:
+    first, long = Message(9, 0, 1, b"v"), Message(9, 40, 1, b"w" * 300)
+    chunks = ChunkWriter().chunks(6, long)
+    audio = ChunkWriter().write(4, M0)
+    data = ChunkWriter().write(6, first) + chunks[0] + audio + b"".join(chunks[1:])
+    assert read(data) == [first, M0, long]

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from config.rounds import Rounds
 from config.session import Container
 from transcode.units import BadMedia, UnsupportedCodec
 from transcode.worker import MediaReader
@@ -44,7 +45,7 @@ async def test_what_a_session_can_not_take_is_told_and_ends_its_connection(error
     ours, theirs = socket.socketpair()
     told: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
     session = FaultySession(error)
-    MediaReader(theirs, session, lambda *failure: told.set_result(failure))
+    MediaReader(theirs, session, lambda *failure: told.set_result(failure), Rounds())
     with ours:
         ours.sendall(b"FLV")
         async with asyncio.timeout(5):
