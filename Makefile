@@ -45,6 +45,7 @@ format: $(READY_DEV) ## let ruff format the code
 	$(BIN)/ruff format .
 
 bench: $(READY_DEV) ## measure speed against named peers
+	PYTHON=$(PYTHON) scripts/setup.sh bench
 	$(BIN)/python -m benchmarks
 
 encoders: $(READY_DEV) ## push with ffmpeg, GStreamer, srt-live-transmit and OBS, over every protocol each has

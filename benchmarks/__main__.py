@@ -14,7 +14,10 @@ import structlog
 
 from benchmarks.report import Figure, print_figures
 
-NAMES = ("ladder", "latency", "progressive", "first_picture", "player", "memory", "control_api", "control_events")
+NAMES = (
+    "ladder", "latency", "progressive", "first_picture", "player", "memory", "ingest_rtmp", "ingest_srt", "ingest_idle",
+    "passthrough", "control_api", "control_events",
+)  # fmt: skip
 
 
 async def _run(names: list[str], quick: bool) -> list[Figure]:

