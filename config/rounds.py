@@ -13,6 +13,8 @@ WORK_S = 0.002
 """Without a rest for so long, so that a task of many steps takes few rounds."""
 LEAST_READS_PER_S = 500
 """A round that serves fewer than a handful of connections would save nothing."""
+STAY_READS_PER_S = 150
+"""In rounds the same connections need fewer reads."""
 _LOOK_S = 1.0
 
 
@@ -30,20 +32,20 @@ class Rounds:
         """A socket has brought something."""
         self._reads += 1
         if self._reads >= LEAST_READS_PER_S and not self.resting:
-            self.resting = self._is_busy(self._loop.time())
+            self.resting = self._is_busy(self._loop.time(), LEAST_READS_PER_S)
             if self.resting:
                 self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         now_s = self._loop.time()
         if now_s - self._since_s >= _LOOK_S:
-            self.resting = self._is_busy(now_s)
+            self.resting = self._is_busy(now_s, STAY_READS_PER_S)
         if self.resting:
             time.sleep(REST_S)
             self._loop.call_later(WORK_S, self._turn)
 
-    def _is_busy(self, now_s: float) -> bool:
-        """Whether there were so many reads in each second since the last look; begins anew."""
-        busy = self._reads >= LEAST_READS_PER_S * (now_s - self._since_s)
+    def _is_busy(self, now_s: float, reads_per_s: int) -> bool:
+        """Whether there were so many reads a second since the last look; begins anew."""
+        busy = self._reads >= reads_per_s * (now_s - self._since_s)
         self._reads, self._since_s = 0, now_s
         return busy
