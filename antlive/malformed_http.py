@@ -6,13 +6,11 @@ The library answers them with plain text that quotes them, and logs a trace that
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
-from aiohttp.web_protocol import RequestHandler
 
 from control.errors import ApiError, error_response
 
@@ -40,36 +38,9 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return False
 
 
-class _Handler(RequestHandler):
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer, in the shape of all errors; it closes the connection."""
-        response = super().handle_error(request, status, exc, message)
-        if not isinstance(exc, HttpProcessingError):
-            return response
-        complaint = next(text for kind, text in _COMPLAINTS if isinstance(exc, kind))
-        response = error_response(ApiError(status, "malformed_request", complaint))
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return _Handler(self, loop=self._loop, **self._kwargs)
-
-
-class HttpRunner(web.AppRunner):
-    """A runner whose connections answer malformed requests as the API answers everything."""
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        # The library has no place to say which class handles connections.
-        server.__class__ = _Server
-        return server
+def malformed_answer(status: int, error: HttpProcessingError) -> web.Response:
+    """The answer, in the shape of all errors; it closes the connection."""
+    complaint = next(text for kind, text in _COMPLAINTS if isinstance(error, kind))
+    response = error_response(ApiError(status, "malformed_request", complaint))
+    response.force_close()
+    return response

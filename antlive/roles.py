@@ -211,7 +211,9 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 @asynccontextmanager
 async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[Running]:
-    from antlive.malformed_http import LINE_MAX_BYTES, HttpRunner, quiet_malformed_http
+    from antlive.http_runner import HttpRunner
+    from antlive.malformed_http import LINE_MAX_BYTES, quiet_malformed_http
+    from packager.origin import hot_media
 
     quiet_malformed_http()
     async with AsyncExitStack() as stack:
@@ -229,8 +231,10 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         if role in ("web", "origin"):
             await _add_origin(stack, app, settings)
         # A viewer who leaves frees its held request at once.
+        hot = hot_media(settings.effective_media_dir) if role in ("web", "origin") else None
         runner = HttpRunner(
             app,
+            hot.answer if hot is not None else None,
             access_log=None,
             shutdown_timeout=0.5,
             handler_cancellation=True,

@@ -18,6 +18,7 @@ from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
+from packager.hot_media import HotMedia
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
@@ -71,6 +72,12 @@ def setup_origin(
     app.router.add_get(media, anywhere(_media_file, playlist=False))
     app.router.add_route(hdrs.METH_OPTIONS, "/live/{path:.*}", _preflight)
     app.router.add_get("/live/{path:.*}", _unknown)
+
+
+def hot_media(media_dir: Path) -> HotMedia:
+    """What answers plain requests for media of this directory ahead of the routes, with the same headers."""
+    headers = {**_CORS, hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.ACCEPT_RANGES: "bytes"}
+    return HotMedia(media_dir, "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode())
 
 
 async def _start(app: web.Application) -> None:

@@ -58,6 +58,7 @@ bench)
     # The RTMP module brings nginx along; `make bench` starts it by itself, so its service need not run.
     had_nginx=$([ -x /usr/sbin/nginx ] && echo yes || true)
     [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp nginx"
+    need wrk wrk
     install_missing
     if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then
         $sudo systemctl disable --quiet --now nginx

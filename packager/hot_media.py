@@ -1,0 +1,107 @@
+"""Whole media files answered from memory: what all viewers of a stream fetch at about the same moment.
+
+A player's plain request for a part or a segment is recognised in the bytes that came, before anything parses them,
+and answered with bytes that are prepared once per file. Everything else (ranges, conditions, parts that are not there
+yet, other nodes' media, errors) is left to the origin's handlers. Files never change, so a copy is never wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from email.utils import formatdate
+from pathlib import Path
+from typing import Final
+
+CAPACITY_BYTES: Final = 64 << 20
+LARGEST_FILE_BYTES: Final = 4 << 20
+
+_PLAIN_KEPT: Final = 256
+_PLAIN_MAX_BYTES: Final = 2048
+_END: Final = b"\r\n\r\n"
+_MEDIA: Final = re.compile(
+    rb"GET /live/(lse_[0-9a-z]{26}/se_[0-9a-z]{26}/([0-9a-z]{1,16})/"
+    rb"(?:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s)) HTTP/1\.1\r\n"
+)
+_NOT_PLAIN: Final = re.compile(
+    rb"\r\n(?:range|if-|connection: *close|content-length|transfer-encoding|upgrade|expect|x-antlive-)", re.IGNORECASE
+)
+
+
+class HotMedia:
+    """The media files below a directory that were asked for last, up to `capacity_bytes` of them."""
+
+    def __init__(self, media_dir: Path, headers: bytes, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        """`headers` are sent with each file: lines with their ends, without type, length and date."""
+        self._media_dir = media_dir
+        self._headers = headers
+        self._capacity_bytes = capacity_bytes
+        self._files: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._size_bytes = 0
+        self._plain: set[bytes] = set()
+        self._date = b""
+        self._date_until_s = 0.0
+        self.answers = 0
+        """How many requests were answered here."""
+        self.answered_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """How much of media is held."""
+        return self._size_bytes
+
+    def answer(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The head and the body for exactly one plain request for a file that is there; None for anything else."""
+        match = _MEDIA.match(data)
+        if match is None or not self._is_plain(data[match.end() - 2 :]):
+            return None
+        path = match[1]
+        file = self._files.get(path)
+        if file is None:
+            file = self._load(path, is_audio=match[2] == b"audio")
+            if file is None:
+                return None
+        else:
+            self._files.move_to_end(path)
+        head, body = file
+        self.answers += 1
+        self.answered_bytes += len(body)
+        return head + self._date_line(), body
+
+    def _is_plain(self, headers: bytes) -> bool:
+        """Whether these are the headers of one request, and none of them changes what is to be sent."""
+        if headers in self._plain:
+            return True
+        if headers.find(_END) != len(headers) - len(_END) or _NOT_PLAIN.search(headers) is not None:
+            return False
+        # Few kinds of players ask again and again with the same headers.
+        if len(headers) <= _PLAIN_MAX_BYTES:
+            if len(self._plain) >= _PLAIN_KEPT:
+                self._plain.clear()
+            self._plain.add(headers)
+        return True
+
+    def _load(self, path: bytes, *, is_audio: bool) -> tuple[bytes, bytes] | None:
+        file = self._media_dir / path.decode()
+        try:
+            if file.stat().st_size > LARGEST_FILE_BYTES:
+                return None
+            body = file.read_bytes()
+        except OSError:
+            return None  # the origin says why
+        kind = b"audio/mp4" if is_audio else b"video/mp4"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b" % (kind, len(body), self._headers)
+        self._files[path] = head, body
+        self._size_bytes += len(body)
+        while self._size_bytes > self._capacity_bytes:
+            _path, (_head, dropped) = self._files.popitem(last=False)
+            self._size_bytes -= len(dropped)
+        return head, body
+
+    def _date_line(self) -> bytes:
+        now_s = time.time()
+        if now_s >= self._date_until_s:
+            self._date = f"Date: {formatdate(now_s, usegmt=True)}\r\n\r\n".encode()
+            self._date_until_s = int(now_s) + 1.0
+        return self._date
