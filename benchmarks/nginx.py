@@ -51,7 +51,7 @@ async def running_nginx(directory: Path, http: str, *, workers: int = 1, user: s
     process = await asyncio.create_subprocess_exec(*command)
     try:
         async with asyncio.timeout(10):
-            while not (directory / "nginx.pid").exists():
+            while not (directory / "nginx.pid").read_text().strip():
                 if process.returncode is not None:
                     raise NginxFailed((directory / "error.log").read_text())
                 await asyncio.sleep(0.01)

