@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     for role, text in (
         ("ingest", "RTMP ingest and its session workers"),
         ("web", "REST API, player page and LL-HLS origin on one port"),
+        ("recorder", "records what the sessions of this node publish, where a stream asks for it"),
         ("control", "the REST API alone"),
         ("origin", "the LL-HLS origin and player page alone"),
     ):

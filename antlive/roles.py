@@ -78,7 +78,12 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
 
 async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None) -> None:
     signals = StopSignals((signal.SIGTERM, signal.SIGINT), gently=settings.drain_s > 0)
-    start = _ingest(settings) if role == "ingest" else _http(settings, role, http_fd)
+    if role == "ingest":
+        start = _ingest(settings)
+    elif role == "recorder":
+        start = _recorder(settings)
+    else:
+        start = _http(settings, role, http_fd)
     async with start as running:
         log.info("ready", **running.ports)
         if ready_fd is not None:
@@ -210,6 +215,14 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 
 
 @asynccontextmanager
+async def _recorder(settings: Settings) -> AsyncIterator[Running]:
+    from recorder.service import recording
+
+    async with recording(settings, NodeFiles(settings.data_dir).node_id(), settings.redis_url or DEFAULT_REDIS_URL):
+        yield Running({})
+
+
+@asynccontextmanager
 async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[Running]:
     from antlive.http_runner import HttpRunner
     from antlive.malformed_http import LINE_MAX_BYTES, quiet_malformed_http
@@ -275,6 +288,7 @@ async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Set
     from packager.elsewhere import Elsewhere
     from packager.origin import setup_origin
     from packager.player_page import setup_player
+    from packager.recordings.vod import setup_vod
     from streams.owners import OwnerDirectory
 
     redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
@@ -285,4 +299,5 @@ async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Set
     setup_origin(app, settings.effective_media_dir, elsewhere=Elsewhere(owners))
     app[GUARD] = Guard(settings.conformance_share)
     app[SESSIONS].on_news = app[GUARD].look
+    setup_vod(app, settings.effective_recordings_dir)
     setup_player(app, HLS_JS_FILE)

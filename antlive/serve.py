@@ -36,6 +36,7 @@ _RESTART_DELAY_S = 0.5
 _RESTART_DELAY_MAX_S = 4.0
 _AFTER_DRAIN_S = 3.0
 _TEMPORARY_PREFIX = "antlive-"
+_LAST = frozenset({"recorder", "redis"})
 
 
 def serve(settings: Settings) -> int:
@@ -105,7 +106,9 @@ class Supervisor:
                 watcher.cancel()
             await asyncio.gather(*watchers.values(), return_exceptions=True)
             stop.cancel()
-            # Redis goes last: the others write their last states to it.
+            # The recorder goes after those whose last segments it records, Redis after all: they write their last
+            # states to it.
+            await asyncio.gather(*(child.stop() for child in self._children if child.name not in _LAST))
             await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
             await asyncio.gather(*(child.stop() for child in self._children))
             if self._http is not None:
@@ -147,6 +150,10 @@ class Supervisor:
         ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
         self._children.append(web)
         self._children.append(ingest)
+        # Before ingest: what a run that was killed has left is recorded before ingest clears it away.
+        recorder = Child("recorder", role_command("recorder"), self._environment, stop_s=3.0)
+        self._children.append(recorder)
+        await recorder.start_role()
         ports = await ingest.start_role()
         for name, port in ports.items():
             self._settle(web, name.upper(), port)

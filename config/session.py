@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 MAX_PACKET_BYTES = 64 * 1024
 
+RECORDED_FILE = "recorded"
+"""A file of this name in a session's directory: nothing in there is needed for its recording any more."""
+
 Container = Literal["flv", "mpegts"]
 """What the bytes on a media socket are."""
 
@@ -33,6 +36,8 @@ class SessionSpec:
     window_s: float
     chunk_s: float = 0.0
     """Media in a chunk of a part that is delivered while it is made; 0: parts are delivered whole."""
+    recording: bool = False
+    """Whether what is published is to be recorded: written to the session's journal, for the recorder."""
     slate_image: str = ""
     """Path of the picture that is shown while the encoder is away; empty: its last picture, dimmed."""
 

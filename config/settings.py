@@ -50,6 +50,15 @@ class Settings(BaseSettings):
     media_dir: Path | None = Field(
         None, description="directory of playlists, parts and segments; default: under /dev/shm when it exists"
     )
+    recordings_dir: Path | None = Field(
+        None, description="directory of recordings, which nodes may share; default: recordings in data_dir"
+    )
+    recording_retention_s: float = Field(
+        0.0, ge=0.0, description="seconds after which a recording that has ended is deleted; 0: kept for ever"
+    )
+    recording_reserve_mb: int = Field(
+        512, ge=0, description="megabytes of the file system of recordings_dir that recordings leave free"
+    )
     redis_url: str | None = Field(None, description="redis:// URL; default: an embedded Redis server")
     redis_prefix: str = Field("antlive:", description="prefix of every Redis key")
     api_key: str | None = Field(
@@ -139,6 +148,11 @@ class Settings(BaseSettings):
         if not file:
             return init_settings, env_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @property
+    def effective_recordings_dir(self) -> Path:
+        """The directory of recordings."""
+        return self.recordings_dir or self.data_dir / "recordings"
 
     @property
     def effective_media_dir(self) -> Path:

@@ -9,7 +9,7 @@ from aiohttp import web
 from config.settings import Settings
 from control.auth import auth_middleware
 from control.console_page import setup_console
-from control.context import RATE, RECONNECT_WINDOW_S, STORE, URLS
+from control.context import RATE, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS
 from control.docs import setup_docs
 from control.errors import error_middleware
 from control.event_stream import add_event_stream
@@ -19,6 +19,7 @@ from control.urls import PublicUrls
 from control.webhooks.policy import WebhookPolicy, webhook_policy
 from control.webhooks.webhooks import add_webhooks
 from streams.api_keys import Rate
+from streams.recordings import RecordingStore
 from streams.store import StreamStore
 
 API_PREFIX = "/v1/"
@@ -52,6 +53,7 @@ def create_api(
     """The API below `/v1/`: `root.add_subapp(API_PREFIX, create_api(…))`. The store stays the caller's to close."""
     app = web.Application(middlewares=[error_middleware, auth_middleware])
     app[STORE] = store
+    app[RECORDINGS] = RecordingStore(store.redis, store.keys)
     app[URLS] = urls
     app[RECONNECT_WINDOW_S] = reconnect_window_s
     app[RATE] = rate

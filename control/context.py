@@ -13,11 +13,13 @@ from aiohttp import web
 from control.errors import unavailable
 from control.urls import PublicUrls
 from streams.api_keys import Caller, Quota, Rate
+from streams.recordings import RecordingStore
 from streams.store import StreamStore
 
 log = structlog.get_logger()
 
 STORE: Final = web.AppKey("store", StreamStore)
+RECORDINGS: Final = web.AppKey("recordings", RecordingStore)
 URLS: Final = web.AppKey("urls", PublicUrls)
 RECONNECT_WINDOW_S: Final = web.AppKey("reconnect_window_s", int)
 RATE: Final = web.AppKey("rate", Rate)

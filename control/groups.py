@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from control import event_stream, live_streams
+from control import event_stream, live_streams, recordings
 from control.routing import Routes
 from control.webhooks import deliveries, webhooks
 
 GROUPS: Final[tuple[Routes, ...]] = (
     live_streams.routes,
+    recordings.routes,
     event_stream.routes,
     webhooks.routes,
     deliveries.routes,

@@ -6,9 +6,10 @@ from typing import Final
 
 from aiohttp import web
 
-from control.context import ENVIRONMENT, RECONNECT_WINDOW_S, STORE, URLS, store_deadline
+from control.context import ENVIRONMENT, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS, store_deadline
 from control.errors import ApiError, conflict, not_found
 from control.idempotency import REPLAYED_HEADER, REQUEST_HEADER, RESPONSE_HEADER, idempotent_request
+from control.recording_schemas import RECORDINGS_SHOWN, StreamWithRecordings, recording_summary
 from control.resources import created_stream, rotated_key, stream_resource
 from control.responses import json_response, json_text, no_content
 from control.routing import PathParameter, Routes
@@ -80,10 +81,10 @@ async def list_streams(request: web.Request) -> web.Response:
     return json_response(StreamList(streams=streams, total=page.total, next_cursor=next_cursor))
 
 
-@routes.get("/live-streams/{streamId}", summary="Get a stream", parameters=(STREAM_ID,), response=StreamResource)
+@routes.get("/live-streams/{streamId}", summary="Get a stream", parameters=(STREAM_ID,), response=StreamWithRecordings)
 async def get(request: web.Request) -> web.Response:
-    """The current state of a stream, with its ingest health while an encoder is connected. The stream key is not
-    returned."""
+    """The current state of a stream, with its ingest health while an encoder is connected, and its newest recordings.
+    The stream key is not returned."""
     stream_id = _stream_id(request)
     async with store_deadline():
         store = request.config_dict[STORE]
@@ -91,7 +92,12 @@ async def get(request: web.Request) -> web.Response:
         if stream is None:
             raise _not_found()
         health = await store.health(stream_id) if stream.state in SESSION_STATES else None
-    return json_response(stream_resource(stream, request.config_dict[URLS], health))
+        page = await request.config_dict[RECORDINGS].of_stream(stream_id, limit=RECORDINGS_SHOWN)
+    urls = request.config_dict[URLS]
+    shown = stream_resource(stream, urls, health)
+    recordings = tuple(recording_summary(entry, urls) for entry in page.recordings) or None
+    fields = {name: getattr(shown, name) for name in type(shown).model_fields}
+    return json_response(StreamWithRecordings(**fields, recordings=recordings))
 
 
 @routes.patch(

@@ -46,6 +46,21 @@ class PublicUrls:
         """The multivariant playlist of a stream."""
         return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}/live/{edge_id}/master.m3u8"
 
+    def vod(self, recording_id: str) -> str:
+        """The multivariant playlist of a recording."""
+        return f"{self._vod(recording_id)}/master.m3u8"
+
+    def download(self, recording_id: str) -> str:
+        """A recording as one MP4."""
+        return f"{self._vod(recording_id)}/download.mp4"
+
+    def storyboard(self, recording_id: str) -> str:
+        """The storyboard of a recording."""
+        return f"{self._vod(recording_id)}/thumbnails.vtt"
+
+    def _vod(self, recording_id: str) -> str:
+        return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}/vod/{recording_id}"
+
     @property
     def _host(self) -> str:
         is_bare_ipv6 = ":" in self.host and not self.host.startswith("[")

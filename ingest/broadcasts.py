@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,7 +17,7 @@ from ingest.broadcast import Broadcast
 from ingest.claims import Claims
 from ingest.health import HealthWriter
 from ingest.recovery import LeftSession, left_session
-from ingest.session_files import EDGE_DIRS, hide_session, remove_directory, remove_empty
+from ingest.session_files import EDGE_DIRS, hide_session, remove_empty, remove_left, remove_session
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Worker, WorkerPool
 from streams.events import StreamEvent
@@ -132,7 +133,8 @@ class Broadcasts:
         kept = {broadcast.stream.edge_id for broadcast in self._broadcasts.values()}
         for directory in self._media_dir.glob(EDGE_DIRS):
             if directory.name not in kept:
-                await asyncio.to_thread(remove_directory, directory)
+                for session_dir in await asyncio.to_thread(remove_left, directory):
+                    self._start(self._remove_media(session_dir))
 
     async def close(self) -> None:
         """End every session, or leave it to other nodes after a drain.
@@ -292,6 +294,7 @@ class Broadcasts:
             part_s=self._settings.part_s,
             window_s=self._settings.window_s,
             chunk_s=self._settings.chunk_s,
+            recording=stream.recording,
             slate_image=str(self._settings.slate_image or ""),
         )
 
@@ -342,10 +345,10 @@ class Broadcasts:
         if self._broadcasts.get(stream_id) is broadcast:
             del self._broadcasts[stream_id]
         await asyncio.sleep(self._settings.ended_retention_s)
-        if self._is_hosted(broadcast.session_id):
-            return  # it has come back from another node
-        edge_dir = self._media_dir / broadcast.stream.edge_id
-        await asyncio.to_thread(remove_directory, edge_dir / broadcast.session_id)
-        if stream_id not in self._broadcasts:
+        await self._remove_media(self._media_dir / broadcast.stream.edge_id / broadcast.session_id)
+
+    async def _remove_media(self, session_dir: Path) -> None:
+        await remove_session(session_dir, lambda: self._is_hosted(session_dir.name))
+        if not any(broadcast.stream.edge_id == session_dir.parent.name for broadcast in self._broadcasts.values()):
             # Without a thread, so that no session can begin in between.
-            remove_empty(edge_dir)
+            remove_empty(session_dir.parent)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from pathlib import Path
+from typing import BinaryIO
 
 from packager.records import Record, decode_record, encode_record
 
@@ -77,12 +78,23 @@ class JournalWriter:
 
 
 class JournalReader:
-    """Follows a journal. Holds no file open between polls."""
+    """Follows a journal. Holds no file open between polls, unless it is to `keep` it.
 
-    def __init__(self, path: Path) -> None:
+    Of a journal that was kept, what was written until it was removed is read all the same.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
         self._path = path
+        self._keep = keep
+        self._kept: BinaryIO | None = None
         self._inode = -1
         self._offset = 0
+
+    def close(self) -> None:
+        """Let go of a file that is kept."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def has_news(self) -> bool:
         """Whether the journal has grown, was rewritten or is gone since the last poll; a torn last line counts."""
@@ -104,13 +116,30 @@ class JournalReader:
 
         Raises `FileNotFoundError` when there is no journal, `ValueError` when a line is no record.
         """
-        with self._path.open("rb") as file:
-            inode = os.fstat(file.fileno()).st_ino
-            anew = inode != self._inode
-            if anew:
-                self._inode, self._offset = inode, 0
-            file.seek(self._offset)
-            data = file.read()
+        anew, data = self._read()
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return anew, [decode_record(line) for line in whole.splitlines()]
+
+    def _read(self) -> tuple[bool, bytes]:
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            if self._kept is None:
+                raise
+            with self._kept as removed:
+                self._kept = None
+                removed.seek(self._offset)
+                return False, removed.read()
+        inode = os.fstat(file.fileno()).st_ino
+        anew = inode != self._inode
+        if anew:
+            self._inode, self._offset = inode, 0
+        file.seek(self._offset)
+        data = file.read()
+        self.close()
+        if self._keep:
+            self._kept = file
+        else:
+            file.close()
+        return anew, data

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packager.playlists import MEDIA_PLAYLIST, PLAYLIST_VERSION, session_of
 from packager.presentation import Presentation
+from packager.records import RenditionRecord
 
 AUDIO_GROUP = "audio"
 
@@ -15,18 +18,28 @@ def multivariant_playlist(presentation: Presentation) -> str:
     one they see: that is the middle of the ladder.
     """
     session = session_of(presentation)
-    video = [rendition.info for rendition in presentation.renditions.values() if rendition.info.kind == "video"]
-    audio = [rendition.info for rendition in presentation.renditions.values() if rendition.info.kind == "audio"]
+    infos = [rendition.info for rendition in presentation.renditions.values()]
+    independent = not any(presentation.renditions[info.name].dependent for info in infos if info.kind == "video")
+    return multivariant_text(infos, independent=independent, base=f"{session.session_id}/")
+
+
+def multivariant_text(infos: Sequence[RenditionRecord], *, independent: bool, base: str) -> str:
+    """The multivariant playlist of these renditions, whose URIs begin with `base`.
+
+    `independent` says that all segments of video begin with a keyframe.
+    """
+    video = [info for info in infos if info.kind == "video"]
+    audio = [info for info in infos if info.kind == "audio"]
     video.sort(key=lambda info: -info.bandwidth_bps)
     if len(video) > 2:
         video.insert(0, video.pop(len(video) // 2))
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{PLAYLIST_VERSION}"]
-    if not any(presentation.renditions[info.name].dependent for info in video):
+    if independent:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     for info in audio:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,'
-            f'CHANNELS="{info.channels}",URI="{session.session_id}/{info.name}/{MEDIA_PLAYLIST}"'
+            f'CHANNELS="{info.channels}",URI="{base}{info.name}/{MEDIA_PLAYLIST}"'
         )
     # NONE is said of all variants or of none (4.4.6.2); pictures that are passed through may carry captions.
     captions = "" if any(info.may_carry_captions for info in video) else ",CLOSED-CAPTIONS=NONE"
@@ -42,6 +55,6 @@ def multivariant_playlist(presentation: Presentation) -> str:
             attributes += f',AUDIO="{AUDIO_GROUP}"'
         lines += [
             f"#EXT-X-STREAM-INF:{attributes}{captions}",
-            f"{session.session_id}/{info.name}/{MEDIA_PLAYLIST}",
+            f"{base}{info.name}/{MEDIA_PLAYLIST}",
         ]
     return "\n".join(lines) + "\n"

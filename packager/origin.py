@@ -24,12 +24,14 @@ from packager.media_files import media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
 from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
+from packager.publication import POSTER
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _VIDEO_TYPE: Final = "video/mp4"
 _AUDIO_TYPE: Final = "audio/mp4"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _SHORT = "public, max-age=1"
+_POSTER_AGE = "public, max-age=5"
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
@@ -41,7 +43,7 @@ _EDGE = r"{edge_id:lse_[0-9a-z]{26}}"
 _SESSION = r"{session_id:se_[0-9a-z]{26}}"
 _RENDITION = r"{rendition:[0-9a-z]{1,16}}"
 _FILE = r"{file:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s}"
-_GZIP = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
+GZIP: Final = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
 _PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
 GROWING: Final = web.AppKey("growing_parts", GrowingParts)
@@ -65,9 +67,11 @@ def setup_origin(
     app.on_shutdown.append(_close)
     app.on_response_prepare.append(_finish_headers)
     master = rf"/live/{_EDGE}/master.m3u8"
+    poster = rf"/live/{_EDGE}/{POSTER}"
     playlist = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{MEDIA_PLAYLIST}"
     media = rf"/live/{_EDGE}/{_SESSION}/{_RENDITION}/{_FILE}"
     app.router.add_get(master, anywhere(_multivariant, playlist=True))
+    app.router.add_get(poster, anywhere(_poster, playlist=True))
     app.router.add_get(playlist, anywhere(_media_playlist, playlist=True))
     app.router.add_get(media, anywhere(_media_file, playlist=False))
     app.router.add_route(hdrs.METH_OPTIONS, "/live/{path:.*}", _preflight)
@@ -96,8 +100,8 @@ async def _close(app: web.Application) -> None:
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Any page may read what is below `/live/`, and no error of it is cached for long, whoever answers."""
-    if request.path.startswith("/live/"):
+    """Any page may read what is below `/live/` and `/vod/`, and no error of it is cached for long, whoever answers."""
+    if request.path.startswith(("/live/", "/vod/")):
         response.headers.update(_CORS)
         if response.status >= 400:
             response.headers[hdrs.CACHE_CONTROL] = _SHORT
@@ -106,6 +110,13 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
 async def _multivariant(request: web.Request) -> web.Response:
     session = request.app[SESSIONS].current(request.match_info["edge_id"])
     return _playlist(request, session, ("", False), multivariant_playlist, _SHORT)
+
+
+async def _poster(request: web.Request) -> web.StreamResponse:
+    session = request.app[SESSIONS].current(request.match_info["edge_id"])
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: _POSTER_AGE, hdrs.CONTENT_TYPE: "image/jpeg"}
+    answer = media_file(request, session.directory / POSTER, headers)
+    return answer if answer is not None else error(404, "no poster of this stream")
 
 
 async def _media_playlist(request: web.Request) -> web.Response:
@@ -218,7 +229,7 @@ def _playlist(
         hdrs.CONTENT_TYPE: PLAYLIST_TYPE,
         hdrs.VARY: "Accept-Encoding",
     }
-    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+    if GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         gzipped = known[2]
         if gzipped is None:

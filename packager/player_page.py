@@ -1,4 +1,7 @@
-"""`/player/{edgeId}`: a page that plays a stream with hls.js and shows what a video engineer wants to know."""
+"""`/player/{edgeId}`: a page that plays a stream with hls.js and shows what a video engineer wants to know.
+
+`/player/{recordingId}` plays a recording, with thumbnails on its seek bar.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,14 @@ def setup_player(app: web.Application, hls_js_file: Path) -> None:
         "X-Content-Type-Options": "nosniff",
     }
     page = _serve(_PAGE_DIR / "index.html", "text/html", page_headers)
+    recording = _serve(_PAGE_DIR / "recording.html", "text/html", page_headers)
     file_headers: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=300"}
     app.router.add_get("/player/static/hls.js", _serve(hls_js_file, "text/javascript", file_headers))
     app.router.add_get("/player/static/player.js", _serve(_PAGE_DIR / "player.js", "text/javascript", file_headers))
     app.router.add_get("/player/static/player.css", _serve(_PAGE_DIR / "player.css", "text/css", file_headers))
+    recording_js = _serve(_PAGE_DIR / "recording.js", "text/javascript", file_headers)
+    app.router.add_get("/player/static/recording.js", recording_js)
+    app.router.add_get(r"/player/{recording_id:rec_[0-9a-z]{26}}", recording)
     app.router.add_get(r"/player/{edge_id:lse_[0-9a-z]{26}}", page)
 
 

@@ -87,16 +87,16 @@ def _segment_lines(segment: Segment, init: str, *, with_parts: bool) -> list[str
         lines.append("#EXT-X-DISCONTINUITY")
     if segment.init != init:
         lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
-    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.program_date_time_ms)}")
+    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time_text(segment.program_date_time_ms)}")
     if with_parts:
         for part in segment.parts:
             independent = ",INDEPENDENT=YES" if part.independent else ""
             uri = f"{segment.msn}.{part.part}.m4s"
-            lines.append(f'#EXT-X-PART:DURATION={_duration(part.duration_s)},URI="{uri}"{independent}')
+            lines.append(f'#EXT-X-PART:DURATION={duration_text(part.duration_s)},URI="{uri}"{independent}')
     if segment.gap:
         lines.append("#EXT-X-GAP")
     if segment.complete:
-        lines += [f"#EXTINF:{_duration(segment.duration_s)},", f"{segment.msn}.m4s"]
+        lines += [f"#EXTINF:{duration_text(segment.duration_s)},", f"{segment.msn}.m4s"]
     return lines
 
 
@@ -153,11 +153,11 @@ def _seconds(value: float) -> str:
     return f"{value:.5f}".rstrip("0").rstrip(".")
 
 
-def _duration(value_s: float) -> str:
+def duration_text(value_s: float) -> str:
     """Rounded down: a player for which a part ends after what it holds of it (hls.js 1.7.4) loads nothing more."""
     return _seconds(floor(value_s * 100_000 + 0.001) / 100_000)
 
 
-def _date_time(unix_ms: int) -> str:
+def date_time_text(unix_ms: int) -> str:
     moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -14,6 +14,7 @@ from packager.records import (
     RenditionRecord,
     SegmentRecord,
     SessionRecord,
+    ThumbnailRecord,
 )
 
 WINDOW_SEGMENTS = 6
@@ -109,6 +110,8 @@ class Presentation:
                     known.info = record
             elif isinstance(record, EndRecord):
                 self.ended = True
+            elif isinstance(record, ThumbnailRecord):
+                continue
             else:
                 self._feed_media(self._rendition(record.rendition), record)
 

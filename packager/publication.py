@@ -31,6 +31,7 @@ from packager.records import (
     Record,
     SegmentRecord,
     SessionRecord,
+    ThumbnailRecord,
 )
 from packager.samples import Track
 from packager.session_lock import lock_session
@@ -44,6 +45,9 @@ _ROUNDING_MS = 0.001
 _MAX_OVERLAP_MS = 500
 
 CURRENT = "current"
+POSTER = "poster.jpg"
+THUMBNAILS = "thumbnails"
+_KEEP_THUMBNAILS_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Publication:
         target_duration_s: int,
         chunk_s: float = 0.0,
         wall_time_s: Callable[[float], float],
+        recording: bool = False,
         frozen: Mapping[str, Any] | None = None,
         after: Checkpoint | None = None,
     ) -> None:
@@ -127,6 +132,7 @@ class Publication:
                     target_duration_s=target_duration_s,
                     window_s=window_s,
                     progressive=self.chunk_s > 0,
+                    recording=recording,
                     frozen=dict(frozen or {}),
                 )
             )
@@ -265,6 +271,16 @@ class Publication:
         self._forget_old(name, rendition)
         self._tell_checkpoint(opened.msn)
 
+    def write_poster(self, data: bytes) -> None:
+        """What the stream looks like now, as JPEG."""
+        _write_whole(self._directory / POSTER, data)
+
+    def write_thumbnail(self, record: ThumbnailRecord, sheet: bytes) -> None:
+        """A thumbnail, with the JPEG of the sheet that it is on."""
+        (self._directory / THUMBNAILS).mkdir(exist_ok=True)
+        _write_whole(self._directory / THUMBNAILS / record.sheet, sheet)
+        self._journal.append(record)
+
     def make_current(self) -> None:
         """From now on viewers of the edge id get this session."""
         _write_whole(self._edge_dir / CURRENT, self._session_id.encode())
@@ -354,6 +370,8 @@ class Publication:
     def _wanted(self, record: Record) -> bool:
         if isinstance(record, OpenRecord | PartRecord):
             return record.msn >= self.renditions[record.rendition].parts_from
+        if isinstance(record, ThumbnailRecord):
+            return record.start_s > self._written.media_s - _KEEP_THUMBNAILS_S
         if isinstance(record, SegmentRecord):
             segments = self.renditions[record.rendition].segments
             return not segments or record.msn >= segments[0].msn

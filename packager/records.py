@@ -20,6 +20,8 @@ class SessionRecord:
     window_s: float
     progressive: bool = False
     """Whether the file of the part that comes next can be read while it grows."""
+    recording: bool = False
+    """Whether the session is to be recorded."""
     frozen: dict[str, Any] = field(default_factory=dict)
     """What the session's worker has fixed for good, for a worker that goes on with the session. Playlists need none."""
 
@@ -83,16 +85,31 @@ class OpenRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThumbnailRecord:
+    """A sheet of thumbnails has a new one, of the picture at this media time. The recorder keeps sheets."""
+
+    type: ClassVar[str] = "thumbnail"
+    sheet: str
+    start_s: float
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndRecord:
     """The session is over: nothing follows."""
 
     type: ClassVar[str] = "end"
 
 
-Record = SessionRecord | RenditionRecord | OpenRecord | PartRecord | SegmentRecord | EndRecord
+Record = SessionRecord | RenditionRecord | OpenRecord | PartRecord | SegmentRecord | ThumbnailRecord | EndRecord
 _TYPES: dict[str, type[Any]] = {
     kind.type: kind
-    for kind in (SessionRecord, RenditionRecord, OpenRecord, PartRecord, SegmentRecord, EndRecord)
+    for kind in (
+        SessionRecord, RenditionRecord, OpenRecord, PartRecord, SegmentRecord, ThumbnailRecord, EndRecord,
+    )
 }  # fmt: skip
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _TYPES.values()}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

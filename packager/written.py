@@ -16,6 +16,7 @@ from packager.records import (
     RenditionRecord,
     SegmentRecord,
     SessionRecord,
+    ThumbnailRecord,
     decode_record,
 )
 
@@ -97,6 +98,8 @@ class WrittenSession:
                 self.renditions.setdefault(record.name, WrittenRendition(record)).info = record
             elif isinstance(record, EndRecord):
                 self.ended = True
+            elif isinstance(record, ThumbnailRecord):
+                continue
             elif record.rendition in self.renditions:
                 self.renditions[record.rendition].feed(record)
                 if isinstance(record, OpenRecord | SegmentRecord) and record.discontinuity:

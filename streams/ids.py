@@ -19,6 +19,7 @@ EDGE_PREFIX: Final = "lse_"
 SESSION_PREFIX: Final = "se_"
 EVENT_PREFIX: Final = "ev_"
 WEBHOOK_PREFIX: Final = "wh_"
+RECORDING_PREFIX: Final = "rec_"
 KEY_PREFIX: Final = "sk_"
 KEY_RANDOM_CHARACTERS: Final = 28
 API_KEY_ID_PREFIX: Final = "kid_"
@@ -31,6 +32,7 @@ _ULID = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 _STREAM_ID = re.compile(STREAM_PREFIX + _ULID)
 _EDGE_ID = re.compile(EDGE_PREFIX + _ULID)
 _SESSION_ID = re.compile(SESSION_PREFIX + _ULID)
+_RECORDING_ID = re.compile(RECORDING_PREFIX + _ULID)
 _STREAM_KEY = re.compile(KEY_PREFIX + f"[0-9A-Za-z]{{{KEY_RANDOM_CHARACTERS}}}")
 # Not monotonic within a millisecond: the neighbour of a public id must not be guessable.
 _ULIDS = ULIDGenerator(policy=PureRandomPolicy())
@@ -102,6 +104,11 @@ def is_edge_id(text: str) -> bool:
 def is_session_id(text: str) -> bool:
     """Whether `text` has the form of a session id."""
     return _SESSION_ID.fullmatch(text) is not None
+
+
+def is_recording_id(text: str) -> bool:
+    """Whether `text` has the form of a recording id: that of its session, with another prefix."""
+    return _RECORDING_ID.fullmatch(text) is not None
 
 
 def is_stream_key(text: str) -> bool:

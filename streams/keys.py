@@ -75,6 +75,33 @@ class Keys:
         """What a script needs to change a stream: its hash, its session, all sessions, the events."""
         return self.stream(stream_id), self.session(stream_id), self.sessions, self.events
 
+    def recording(self, recording_id: str) -> str:
+        """Hash: one recording."""
+        return f"{self.prefix}recording:{recording_id}"
+
+    def environment_recordings(self, env: str) -> str:
+        """Sorted set: the recording ids of an environment by position. The scripts build this name too."""
+        return f"{self.prefix}env:{env}:recordings"
+
+    def stream_recordings(self, stream_id: str) -> str:
+        """Sorted set: the recording ids of a stream by position. The scripts build this name too."""
+        return f"{self.prefix}stream:{stream_id}:recordings"
+
+    @property
+    def open_recordings(self) -> str:
+        """Set: the recordings that are not closed."""
+        return f"{self.prefix}recordings:open"
+
+    @property
+    def closed_recordings(self) -> str:
+        """Sorted set: the recordings that are closed, by when that was, in Unix seconds."""
+        return f"{self.prefix}recordings:closed"
+
+    @property
+    def deleted_recordings(self) -> str:
+        """Sorted set: the recordings that were deleted, by when, in Unix seconds; for whoever has files of them."""
+        return f"{self.prefix}recordings:deleted"
+
     def node(self, node_id: str) -> str:
         """Hash with a time to live: one media node."""
         return f"{self.prefix}node:{node_id}"

@@ -50,7 +50,7 @@ class Event(StrEnum):
 
 
 class EventType(StrEnum):
-    """What the `events` stream calls it. The last four change no state and come from the API, not from a session."""
+    """What the `events` stream calls it. Those from `stream.created` on change no state and come from elsewhere."""
 
     CONNECTING = "stream.connecting"
     LIVE = "stream.live"
@@ -62,6 +62,10 @@ class EventType(StrEnum):
     UPDATED = "stream.updated"
     KEY_ROTATED = "stream.key_rotated"
     DELETED = "stream.deleted"
+    RECORDING_STARTED = "recording.started"
+    RECORDING_READY = "recording.ready"
+    RECORDING_FAILED = "recording.failed"
+    RECORDING_DELETED = "recording.deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,8 @@ def _utc(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"time without a zone: {at.isoformat()}")
     return at.astimezone(UTC)
+
+
+def from_unix_ms(unix_ms: int) -> datetime:
+    """The time of so many milliseconds since 1970."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)

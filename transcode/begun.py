@@ -61,6 +61,7 @@ def new_record(
         target_duration_s=target_duration_s,
         window_s=spec.window_s,
         progressive=spec.chunk_s > 0,
+        recording=spec.recording,
         frozen=dict(frozen),
     )
 
@@ -82,6 +83,7 @@ def open_publication(
         target_duration_s=session.target_duration_s,
         chunk_s=spec.chunk_s if session.progressive else 0.0,
         wall_time_s=wall_time_s,
+        recording=session.recording,
         frozen=session.frozen,
         after=after,
     )

@@ -16,6 +16,7 @@ from transcode.begun import Begun, new_record, open_publication
 from transcode.ladder import Ladder
 from transcode.ladder_plan import LadderPlan
 from transcode.rung_thread import RungThread
+from transcode.thumbnails import Thumbnails
 from transcode.video import RungEncoder
 
 FILL_AT_MOST_S = 20.0
@@ -64,13 +65,25 @@ class LadderOutput:
             segmenter = RenditionSegmenter(publication, track, self._cuts(encoder.timescale_hz))
             going_on = segmenter.going_on
             encoder.start_at(self._tick(going_on.start_s if going_on else start_s))
-            rungs.append(RungThread(encoder, segmenter, on_error))
+            thumbnails = self._thumbnails(session.recording) if encoder is encoders[-1] else None
+            rungs.append(RungThread(encoder, segmenter, on_error, thumbnails))
         self.first_tick = min(rung.first_tick for rung in rungs)
         track_hz = self.transcoder.track.timescale_hz
         self.audio_segmenter = RenditionSegmenter(publication, self.transcoder.track, self._cuts(track_hz))
         going_on = self.audio_segmenter.going_on
         self._start_audio(going_on.start_s if going_on else start_s)
         self.ladder = Ladder(plan.renditions, rungs, plan.shape_px)
+
+    def _thumbnails(self, sheets: bool) -> Thumbnails:
+        smallest = self._plan.renditions[-1]
+        return Thumbnails(
+            self.publication,
+            rate=self._plan.rate,
+            lead_s=self._plan.lead_s,
+            width_px=smallest.width_px,
+            height_px=smallest.height_px,
+            sheets=sheets,
+        )
 
     def _cuts(self, timescale_hz: int) -> PlannedCuts:
         cuts = self._plan.cuts

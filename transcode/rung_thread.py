@@ -9,6 +9,7 @@ from collections.abc import Callable
 from av.video.frame import VideoFrame
 
 from packager.segmenter import RenditionSegmenter
+from transcode.thumbnails import Thumbnails
 from transcode.video import RungEncoder
 
 # A few frames hide the encoder's uneven pace; more would be latency and 1.4 MB each at 720p.
@@ -19,11 +20,16 @@ class RungThread:
     """Encodes what it is given and publishes the samples in decode order."""
 
     def __init__(
-        self, encoder: RungEncoder, segmenter: RenditionSegmenter, on_error: Callable[[BaseException], None]
+        self,
+        encoder: RungEncoder,
+        segmenter: RenditionSegmenter,
+        on_error: Callable[[BaseException], None],
+        thumbnails: Thumbnails | None = None,
     ) -> None:
         self._encoder = encoder
         self._segmenter = segmenter
         self._on_error = on_error
+        self._thumbnails = thumbnails
         self._inbox: queue.Queue[tuple[VideoFrame, int] | None] = queue.Queue(maxsize=QUEUE_FRAMES)
         self._thread = threading.Thread(target=self._run, name=encoder.rendition.name, daemon=True)
         self._thread.start()
@@ -52,6 +58,8 @@ class RungThread:
             while (item := self._inbox.get()) is not None:
                 for sample in self._encoder.encode(*item):
                     self._segmenter.add(sample)
+                if self._thumbnails is not None:
+                    self._thumbnails.see(*item)
             for sample in self._encoder.flush():
                 self._segmenter.add(sample)
             self._segmenter.flush()

@@ -24,6 +24,10 @@ EventTypeName = Literal[
     "stream.updated",
     "stream.key_rotated",
     "stream.deleted",
+    "recording.started",
+    "recording.ready",
+    "recording.failed",
+    "recording.deleted",
 ]
 DeliveryStateName = Literal["pending", "delivered", "dead"]
 

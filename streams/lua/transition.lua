@@ -44,3 +44,12 @@ local function write_transition(stream, row, session_id)
   end
   append_event(stream, type, to, session_id, ask.reason)
 end
+
+-- An event of a stream by somebody else than its session. Whoever looks for the session's last event, to see whether it
+-- was applied, still finds it. A stream that was deleted has no events any more.
+local function append_foreign_event(stream, type, session_id)
+  if stream.state then
+    append_event(stream, type, stream.state, session_id, ask.reason)
+    redis.call('HSET', KEYS[1], 'last_event_id', stream.last_event_id or '')
+  end
+end

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+from config.session import Checkpoint
 from packager.presentation import Presentation
 from packager.publication import Part, Publication
 from packager.records import decode_record
@@ -60,17 +61,23 @@ def new_publication(
     part_target_s: float = 0.5,
     target_duration_s: int = 2,
     chunk_s: float = 0,
+    recording: bool = False,
+    edge_id: str = EDGE_ID,
+    session_id: str = SESSION_ID,
+    after: Checkpoint | None = None,
     wall_time_s: Callable[[float], float] = lambda media_s: UNIX_S + media_s,
 ) -> Publication:
     return Publication(
         media_dir,
-        edge_id=EDGE_ID,
-        session_id=SESSION_ID,
+        edge_id=edge_id,
+        session_id=session_id,
         low_latency=low_latency,
         window_s=window_s,
         part_target_s=part_target_s,
         target_duration_s=target_duration_s,
         chunk_s=chunk_s,
+        recording=recording,
+        after=after,
         wall_time_s=wall_time_s,
     )
 

@@ -1,0 +1,85 @@
+"""`/vod/{recordingId}/download.mp4`: streamed while it is put together, with ranges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from packager.anywhere import error
+from packager.recordings.fragments import BadFile
+from packager.recordings.library import HeldRecording
+from packager.recordings.mp4 import Mp4, progressive_mp4
+
+_BLOCK_BYTES: Final = 2 << 20
+_KEPT_MAX: Final = 4
+
+
+class Downloads:
+    """Headers of the newest downloads: who seeks in one asks for many ranges of it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], asyncio.Task[Mp4]] = OrderedDict()
+
+    async def mp4(self, recording_id: str, held: HeldRecording) -> Mp4:
+        """The MP4 of a recording. Raises `BadFile`, `FileNotFoundError`."""
+        key = recording_id, held.reader.version
+        task = self._kept.pop(key, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(asyncio.to_thread(progressive_mp4, held.recording, held.reader.directory))
+        self._kept[key] = task
+        while len(self._kept) > _KEPT_MAX:
+            self._kept.popitem(last=False)
+        return await asyncio.shield(task)
+
+
+async def send_mp4(request: web.Request, name: str, mp4: Mp4) -> web.StreamResponse:
+    """The answer: all of it, or the range that is asked for. A file that is gone meanwhile closes the connection."""
+    etag = f'"{name}-{mp4.size_bytes}"'
+    headers = {
+        hdrs.CONTENT_TYPE: "video/mp4",
+        hdrs.ACCEPT_RANGES: "bytes",
+        hdrs.ETAG: etag,
+        hdrs.CACHE_CONTROL: "public, max-age=60",
+        hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.mp4"',
+    }
+    status, start, end = 200, 0, mp4.size_bytes
+    if hdrs.RANGE in request.headers and request.headers.get(hdrs.IF_RANGE, etag) == etag:
+        try:
+            wanted = request.http_range
+            start, end, _ = wanted.indices(mp4.size_bytes)
+        except ValueError:
+            start = end = 0
+        if start >= end:
+            return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{mp4.size_bytes}"})
+        status, headers[hdrs.CONTENT_RANGE] = 206, f"bytes {start}-{end - 1}/{mp4.size_bytes}"
+    answer = web.StreamResponse(status=status, headers=headers)
+    answer.content_length = end - start
+    await answer.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return answer
+    try:
+        while start < end:
+            data = await asyncio.to_thread(mp4.read, start, min(_BLOCK_BYTES, end - start))
+            await answer.write(data)
+            start += len(data)
+    except (BadFile, OSError):
+        if request.transport is not None:
+            request.transport.abort()
+        return answer
+    await answer.write_eof()
+    return answer
+
+
+async def download(request: web.Request, downloads: Downloads, held: HeldRecording) -> web.StreamResponse:
+    """Answer a request for the MP4 of a recording."""
+    recording_id = request.match_info["recording_id"]
+    if not held.recording.is_over:
+        return error(404, "the recording still grows; its MP4 is there once it is closed")
+    try:
+        mp4 = await downloads.mp4(recording_id, held)
+    except FileNotFoundError:
+        return error(404, "no such recording")
+    return await send_mp4(request, recording_id, mp4)

@@ -1,0 +1,207 @@
+"""The recorder of a node: finds the sessions that are to be recorded, follows each, and closes what is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from config.session import RECORDED_FILE
+from packager.recordings.recording import RECORDING_ID, Recording, read_recording
+from packager.recordings.records import OverRecord
+from packager.recordings.summary import Summary
+from recorder.removal import remove_recording
+from recorder.repair import repair
+from recorder.session import MOVED, OVER, RecordedSession
+from recorder.storing import Disk, RecordingJournal
+
+log = structlog.get_logger()
+
+POLL_S = 0.25
+_QUIET_S = 8.0
+"""A session that is over for Redis may still be written to for a moment; more than a worker gets to end it."""
+
+_SESSIONS = "lse_*/se_*"
+
+
+class Teller(Protocol):
+    """Whom the recorder tells. None of this raises or waits: what can't be told now is told later."""
+
+    def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
+        """How far a recording has come: `recording`, `ready` or `failed`."""
+
+
+class Recorder:
+    """Records whatever sessions in this media directory say that they are to be recorded."""
+
+    def __init__(
+        self,
+        media_dir: Path,
+        disk: Disk,
+        node_id: str,
+        teller: Teller,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._media_dir = media_dir
+        self._disk = disk
+        self._node_id = node_id
+        self._teller = teller
+        self._now_s = now_s
+        self._sessions: dict[Path, RecordedSession] = {}
+        self._ignored: set[Path] = set()
+        self._news_s: dict[Path, float] = {}
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(POLL_S)
+
+    async def look(self) -> None:
+        """One look at everything."""
+        async with self._lock:
+            found, over = await asyncio.to_thread(self._found)
+            self._take_note(found, over)
+            sessions = list(self._sessions.values())
+            outcomes = await asyncio.gather(*map(self._follow, sessions), return_exceptions=True)
+        for session, outcome in zip(sessions, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                log.error("session_not_recorded", session_id=session.session_id, exc_info=outcome)
+
+    def is_followed(self, recording_id: str) -> bool:
+        """Whether the session of this recording is written on this node, and was a moment ago."""
+        return any(
+            session.recording_id == recording_id and self._now_s() - self._news_s[path] < _QUIET_S
+            for path, session in self._sessions.items()
+        )
+
+    async def close_left(self, recording_id: str) -> Summary | None:
+        """Close a recording whose session is over and did not say so here; None when there is none on this disk."""
+        async with self._lock:
+            for session in list(self._sessions.values()):
+                if session.recording_id == recording_id:
+                    if not session.is_complete:
+                        return None
+                    session.leave()
+                    await asyncio.to_thread(session.mark, OVER)
+                    self._ignore(session)
+            return await asyncio.to_thread(self._close_left, self._disk.recordings_dir / recording_id)
+
+    async def recordings(self) -> list[tuple[str, Recording]]:
+        """The recordings on this disk, by id, that can be read."""
+        return await asyncio.to_thread(self._recordings)
+
+    async def remove(self, recording_id: str) -> None:
+        """Remove a recording from this disk."""
+        if RECORDING_ID.fullmatch(recording_id):
+            await asyncio.to_thread(remove_recording, self._disk.recordings_dir / recording_id)
+
+    async def last_look(self) -> None:
+        """Store what there is now, and stop following."""
+        await self.look()
+        for session in self._sessions.values():
+            session.leave()
+
+    def _recordings(self) -> list[tuple[str, Recording]]:
+        found = []
+        for directory in self._disk.recordings_dir.glob("rec_*"):
+            try:
+                found.append((directory.name, read_recording(directory)))
+            except (OSError, ValueError) as error:
+                log.error("recording_not_readable", recording_id=directory.name, error=str(error))
+        return found
+
+    def _found(self) -> tuple[set[Path], set[Path]]:
+        """The directories of sessions, and which of them are new and need no recording any more."""
+        found = set(self._media_dir.glob(_SESSIONS))
+        return found, {path for path in found - self._sessions.keys() - self._ignored if _is_over(path)}
+
+    def _take_note(self, found: set[Path], over: set[Path]) -> None:
+        self._ignored = (self._ignored & found) | over
+        for path in found - self._sessions.keys() - self._ignored:
+            self._sessions[path] = RecordedSession(path, self._disk, self._node_id)
+            self._news_s[path] = self._now_s()
+        for path in self._sessions.keys() - found:
+            session = self._sessions[path]
+            if not session.is_known or not session.has_news:
+                session.leave()
+                self._drop(path)
+
+    async def _follow(self, session: RecordedSession) -> None:
+        if not session.has_news and not session.has_ended:
+            return
+        try:
+            stored = await asyncio.to_thread(session.step)
+        except ValueError as error:
+            log.error("journal_not_readable", session_id=session.session_id, error=str(error))
+            self._ignore(session)
+            return
+        if session.is_known and not session.is_gone:
+            self._news_s[session.session_dir] = self._now_s()
+        if session.is_known and not session.is_recorded:
+            self._ignore(session)
+        elif session.has_ended and session.is_complete:
+            await self._finish(session)
+        elif session.is_gone and session.is_complete:
+            await asyncio.to_thread(session.mark, MOVED)
+        if stored and session.session_dir in self._sessions:
+            self._teller.tell(session, session.summary, state="recording")
+
+    async def _finish(self, session: RecordedSession) -> None:
+        started_s = self._now_s()
+        if not session.summary.renditions:
+            session.leave()  # nothing was published
+            await asyncio.to_thread(session.mark, OVER)
+            self._ignore(session)
+            return
+        try:
+            summary = await asyncio.to_thread(session.finish)
+        except OSError as error:
+            if not session.problem:
+                session.problem = str(error)
+                log.error("recording_not_closed", recording_id=session.recording_id, error=str(error))
+            return
+        state, reason = ("ready", "") if summary.has_media else ("failed", "nothing_stored")
+        self._teller.tell(session, summary, state=state, reason=reason)
+        log.info(
+            "recording_finished",
+            recording_id=session.recording_id,
+            state=state,
+            duration_s=round(summary.duration_s, 3),
+            gaps=len(summary.gaps),
+            took_ms=round((self._now_s() - started_s) * 1000),
+        )
+        self._ignore(session)
+
+    def _close_left(self, directory: Path) -> Summary | None:
+        if not directory.is_dir():
+            return None
+        path = directory / f"{self._node_id}.jsonl"
+        if path.exists():
+            repair(path)
+        journal = RecordingJournal(path)
+        try:
+            journal.append(OverRecord())
+        finally:
+            journal.close()
+        return Summary.of(read_recording(directory))
+
+    def _ignore(self, session: RecordedSession) -> None:
+        self._ignored.add(session.session_dir)
+        self._drop(session.session_dir)
+
+    def _drop(self, path: Path) -> None:
+        self._sessions.pop(path, None)
+        self._news_s.pop(path, None)
+
+
+def _is_over(session_dir: Path) -> bool:
+    try:
+        return (session_dir / RECORDED_FILE).read_text() == OVER
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,57 @@
+"""The recorder as a process runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+import structlog
+
+from config.settings import Settings
+from recorder.recorder import Recorder
+from recorder.storing import Disk
+from recorder.teller import RedisTeller
+from streams.connection import open_redis
+from streams.recordings import RecordingStore
+from streams.store import StreamStore
+
+log = structlog.get_logger()
+
+_RETRY_S = 1.0
+
+
+@asynccontextmanager
+async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIterator[Recorder]:
+    """Record while the context is open."""
+    redis = open_redis(redis_url)
+    streams = StreamStore(redis, settings.redis_prefix)
+    teller = RedisTeller(streams, RecordingStore(redis, streams.keys), settings.recording_retention_s)
+    disk = Disk(settings.effective_recordings_dir, settings.recording_reserve_mb << 20)
+    recorder = Recorder(settings.effective_media_dir, disk, node_id, teller)
+    tasks = [
+        asyncio.create_task(_kept_up(recorder.run)),
+        asyncio.create_task(_kept_up(lambda: teller.run(recorder))),
+    ]
+    try:
+        yield recorder
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await recorder.last_look()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_S):
+                await teller.last_round(recorder)
+        await redis.aclose()
+
+
+async def _kept_up(run: Callable[[], Coroutine[None, None, None]]) -> None:
+    """A fault of one round, whatever it is, is said and does not end the recorder."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("recorder_failed")
+        await asyncio.sleep(_RETRY_S)

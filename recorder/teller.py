@@ -1,0 +1,242 @@
+"""Tells Redis how far recordings have come, and hears from it what is to be closed or removed.
+
+The disk is the truth about what is recorded; while Redis is away, what there is to tell waits, the newest of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from packager.recordings.summary import Summary
+from recorder.recorder import Recorder
+from recorder.session import RecordedSession
+from streams.recording_model import RecordingProgress, RecordingState
+from streams.recordings import PutOutcome, RecordingBusy, RecordingNotFound, RecordingStore
+from streams.state import SESSION_STATES
+from streams.store import StreamStore
+from streams.times import format_utc_ms, from_unix_ms
+
+log = structlog.get_logger()
+
+_ROUND_S: Final = 1.0
+_UPDATE_S: Final = 2.0
+_LEFT_EVERY_S: Final = 3.0
+_RETENTION_EVERY_S: Final = 30.0
+OTHERS_FIRST_S: Final = 30.0
+"""So long is waited before a recording is closed that another process has recorded the last of."""
+
+_OVERLAP_S: Final = 3600.0
+"""So far back it is asked each time what was deleted: the clocks of nodes differ."""
+
+
+@dataclass(slots=True)
+class _Report:
+    """What there is to tell of a recording. `started` says that it is known in Redis."""
+
+    edge_id: str
+    session_id: str
+    progress: RecordingProgress
+    started: bool = False
+    is_told: bool = False
+    next_s: float = 0.0
+
+
+class RedisTeller:
+    """Runs beside a `Recorder`."""
+
+    def __init__(self, streams: StreamStore, recordings: RecordingStore, retention_s: float) -> None:
+        self._streams = streams
+        self._recordings = recordings
+        self._retention_s = retention_s
+        self._reports: dict[str, _Report] = {}
+        self._wake = asyncio.Event()
+        self._is_away = False
+        self._heard_s = 0.0
+        self._removed: set[str] = set()
+        self._next_left_s = 0.0
+        self._next_retention_s = 0.0
+        self._over_since_s: dict[str, float] = {}
+        self._has_looked = False
+
+    def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
+        """See `recorder.Teller`."""
+        progress = progress_of(summary, RecordingState(state), reason)
+        self._put(session.recording_id, session.edge_id, session.session_id, progress)
+
+    def _put(self, recording_id: str, edge_id: str, session_id: str, progress: RecordingProgress) -> None:
+        report = self._reports.get(recording_id)
+        if report is None:
+            self._reports[recording_id] = _Report(edge_id, session_id, progress)
+            self._wake.set()
+        else:
+            report.progress, report.is_told = progress, False
+            if progress.state is not RecordingState.RECORDING:
+                report.next_s = 0.0
+                self._wake.set()
+
+    async def run(self, recorder: Recorder) -> None:
+        """Tell and listen until cancelled."""
+        while True:
+            try:
+                await self.round(recorder)
+                self._is_away = False
+            except (RedisError, OSError) as error:
+                if not self._is_away:
+                    log.warning("recordings_not_told", error=type(error).__name__)
+                self._is_away = True
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_ROUND_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def last_round(self, recorder: Recorder) -> None:
+        """Tell what there is to tell, now."""
+        for report in self._reports.values():
+            report.next_s = 0.0
+        try:
+            await self.round(recorder)
+        except (RedisError, OSError) as error:
+            log.warning("recordings_not_told", error=type(error).__name__)
+
+    async def round(self, recorder: Recorder) -> None:
+        """One round. Raises errors of Redis; what was not told stays."""
+        now_s = time.monotonic()
+        for recording_id, report in list(self._reports.items()):
+            if not report.is_told and report.next_s <= now_s:
+                report.next_s = now_s + _UPDATE_S
+                await self._tell(recording_id, report, recorder)
+        await self._remove_deleted(recorder)
+        if not self._has_looked:
+            await self._take_up(recorder)
+            self._has_looked = True
+        if now_s >= self._next_left_s:
+            self._next_left_s = now_s + _LEFT_EVERY_S
+            await self._close_left(recorder)
+        if self._retention_s and now_s >= self._next_retention_s:
+            self._next_retention_s = now_s + _RETENTION_EVERY_S
+            await self._delete_old()
+
+    async def _tell(self, recording_id: str, report: _Report, recorder: Recorder) -> None:
+        stream_id = await self._stream_id(recording_id, report)
+        if stream_id is None:
+            log.error("recording_without_stream", recording_id=recording_id, edge_id=report.edge_id)
+            report.is_told = True
+            return
+        progress = report.progress
+        if not report.started and progress.state is RecordingState.READY:
+            await self._send(recording_id, stream_id, report, replace(progress, state=RecordingState.RECORDING))
+        outcome = await self._send(recording_id, stream_id, report, progress)
+        report.started = True
+        report.is_told = report.progress is progress
+        if outcome is PutOutcome.DELETED:
+            await recorder.remove(recording_id)
+        if report.is_told and progress.state is not RecordingState.RECORDING:
+            del self._reports[recording_id]
+
+    async def _send(
+        self, recording_id: str, stream_id: str, report: _Report, progress: RecordingProgress
+    ) -> PutOutcome:
+        return await self._recordings.put(
+            recording_id, stream_id=stream_id, session_id=report.session_id, progress=progress
+        )
+
+    async def _stream_id(self, recording_id: str, report: _Report) -> str | None:
+        stream = await self._streams.find_by_edge(report.edge_id)
+        if stream is not None:
+            return stream.stream_id
+        entry = await self._recordings.find(recording_id)
+        return None if entry is None else entry.stream_id
+
+    async def _remove_deleted(self, recorder: Recorder) -> None:
+        since_s, now_s = self._heard_s, time.time()
+        for recording_id in await self._recordings.deleted_since(since_s):
+            if recording_id not in self._removed:
+                await recorder.remove(recording_id)
+                self._removed.add(recording_id)
+        self._heard_s = now_s - _OVERLAP_S
+
+    async def _close_left(self, recorder: Recorder) -> None:
+        """Close what is over without its session's journal saying so here: its node was lost, or it restarted."""
+        for recording_id in await self._recordings.open_ids():
+            report = self._reports.get(recording_id)
+            if recorder.is_followed(recording_id) or (report and report.progress.state != RecordingState.RECORDING):
+                continue
+            entry = await self._recordings.find(recording_id)
+            if entry is None:
+                continue
+            stream = await self._streams.find_by_edge(entry.edge_id)
+            if stream is not None and stream.session_id == entry.session_id and stream.state in SESSION_STATES:
+                self._over_since_s.pop(recording_id, None)
+                continue
+            # Another node may have recorded the end of it, and be about to say so.
+            over_s = time.monotonic() - self._over_since_s.setdefault(recording_id, time.monotonic())
+            if recording_id not in self._reports and over_s < OTHERS_FIRST_S:
+                continue
+            summary = await recorder.close_left(recording_id)
+            if summary is not None:
+                state = RecordingState.READY if summary.has_media else RecordingState.FAILED
+                del self._over_since_s[recording_id]
+                log.warning("recording_closed_late", recording_id=recording_id, state=state.value)
+                self._put(recording_id, entry.edge_id, entry.session_id, progress_of(summary, state, "session_lost"))
+
+    async def _take_up(self, recorder: Recorder) -> None:
+        """Recordings on this disk of which Redis knows nothing: it was away for too long, or has lost its newest."""
+        for recording_id, recording in await recorder.recordings():
+            if recording.head is None or await self._recordings.find(recording_id) is not None:
+                continue
+            log.warning("recording_taken_up", recording_id=recording_id)
+            state = RecordingState.RECORDING
+            if recording.is_over:
+                state = RecordingState.READY if recording.has_media else RecordingState.FAILED
+            head = recording.head
+            self._put(recording_id, head.edge_id, head.session_id, progress_of(Summary.of(recording), state))
+
+    async def _delete_old(self) -> None:
+        for recording_id in await self._recordings.closed_before(time.time() - self._retention_s):
+            entry = await self._recordings.find(recording_id)
+            if entry is None:
+                continue
+            try:
+                await self._recordings.delete(
+                    recording_id, stream_id=entry.stream_id, env=entry.env, reason="retention"
+                )
+            except (RecordingNotFound, RecordingBusy) as error:
+                log.info("recording_not_deleted", recording_id=recording_id, error=type(error).__name__)
+
+
+def progress_of(summary: Summary, state: RecordingState, reason: str = "") -> RecordingProgress:
+    """What Redis, and with it the API, knows of a recording."""
+    renditions: list[Mapping[str, Any]] = []
+    for info in summary.renditions:
+        shown: dict[str, Any] = {"name": info.name, "kind": info.kind, "codecs": info.codecs}
+        shown["bandwidth"] = info.bandwidth_bps
+        if info.kind == "video":
+            shown |= {"width": info.width_px, "height": info.height_px, "frameRate": round(info.frame_rate, 3)}
+        renditions.append(shown)
+    gaps = [
+        {
+            "startedAt": format_utc_ms(from_unix_ms(gap.start_ms)),
+            "duration": round(gap.duration_s, 3),
+            "reason": gap.reason,
+        }
+        for gap in summary.gaps
+    ]
+    return RecordingProgress(
+        state=state,
+        started_ms=summary.started_ms,
+        duration_s=summary.duration_s,
+        size_bytes=summary.size_bytes,
+        renditions=tuple(renditions),
+        gaps=tuple(gaps),
+        has_thumbnails=summary.thumbnails > 0,
+        reason=reason,
+    )
