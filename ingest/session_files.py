@@ -69,7 +69,8 @@ def _is_needed(session_dir: Path) -> bool:
             session = json.loads(journal.readline())
     except (OSError, ValueError):
         return False
-    return session.get("recording") is True and not (session_dir / RECORDED_FILE).exists()
+    is_recorded = isinstance(session, dict) and session.get("recording") is True
+    return is_recorded and not (session_dir / RECORDED_FILE).exists()
 
 
 def _remove(directory: Path) -> None:
