@@ -15,7 +15,7 @@ from config.session import RECORDED_FILE
 from packager.journal import FILE_NAME, JournalReader
 from packager.publication import THUMBNAILS
 from packager.recordings.fragments import BadFile, decode_time, timescale_hz
-from packager.recordings.recording import Recording, read_recording, recording_id_of
+from packager.recordings.recording import JOURNALS, Recording, read_recording, recording_id_of
 from packager.recordings.records import HeadRecord, InitRecord, Line, OverRecord, StoredSegment
 from packager.recordings.summary import Summary
 from packager.records import EndRecord, OpenRecord, RenditionRecord, SegmentRecord, SessionRecord, ThumbnailRecord
@@ -118,7 +118,10 @@ class RecordedSession:
         journal.append(OverRecord())
         self.leave()
         self.mark(OVER)
-        return Summary.of(read_recording(self.directory))
+        if len(list(self.directory.glob(JOURNALS))) > 1:
+            # What other nodes have recorded meanwhile is in their journals.
+            self.summary = Summary.of(read_recording(self.directory))
+        return self.summary
 
     def leave(self) -> None:
         """Stop following: another node records the rest."""
