@@ -132,9 +132,7 @@ def _close(directory: Path, disk: Disk) -> float:
         window_s=60.0, recording=True,
     )  # fmt: skip
     journal = JournalWriter(session_dir / FILE_NAME)
-    journal.append(
-        record, RenditionRecord(name="more", kind="video", codecs="", bandwidth_bps=0, average_bandwidth_bps=0)
-    )
+    journal.append(record)
     session = RecordedSession(session_dir, disk, "bench")
     session.step()
     started_s = time.perf_counter()
