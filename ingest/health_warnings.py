@@ -98,8 +98,12 @@ def _srt_loss(look: Look) -> str | None:
 
 def _srt_latency_too_low(look: Look) -> str | None:
     srt = look.now.srt
-    if srt is None or srt.packets_belated == (
-        look.before.srt.packets_belated if look.before and look.before.srt else 0
+    before = look.before.srt if look.before else None
+    # A packet that was sent twice counts as belated, too: only what was given up before it came was needed.
+    if (
+        srt is None
+        or srt.packets_belated == (before.packets_belated if before else 0)
+        or srt.packets_dropped == (before.packets_dropped if before else 0)
     ):
         return None
     return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from transcode.enhanced import CODED_FRAMES, CODED_FRAMES_X, SEQUENCE_START, EnhancedPacket, read_enhanced
+from transcode.enhanced import CODED_FRAMES, CODED_FRAMES_X, SEQUENCE_START, read_enhanced
 from transcode.flv import TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, FlvReader, FlvTag
 from transcode.script_data import read_hints
 from transcode.units import AudioConfig, AudioPacket, Hints, Unit, UnsupportedCodec, VideoConfig, VideoPacket
@@ -30,6 +30,7 @@ _AVC_KEYFRAME = b"\x17\x01"
 _AVC_PICTURE = frozenset((_AVC_KEYFRAME, b"\x27\x01"))
 _SOUND_RATES_HZ = (5512, 11025, 22050, 44100)
 _EX_VIDEO = 0x80
+_PLAIN_TRACK = 0  # of bodies that name no track, enhanced or not
 _EX_AUDIO = 9
 _EX_VIDEO_KINDS = (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X)
 _EX_VIDEO_DECODERS = {b"avc1": "h264", b"hvc1": "hevc", b"av01": "av1", b"vp09": "vp9"}
@@ -49,6 +50,7 @@ class FlvDemuxer:
         self._video: VideoConfig | None = None
         self._audio: AudioConfig | None = None
         self._tracks: dict[str, int] = {}
+        self._numbered: set[int] = set()  # kinds of tags whose track in use is not the one of plain bodies
         self._hints = Hints()
 
     def feed(self, data: bytes | memoryview) -> Iterator[Unit]:
@@ -56,7 +58,7 @@ class FlvDemuxer:
         for tag in self._reader.feed(data):
             kind, timestamp_ms, body = tag.kind, tag.timestamp_ms, tag.body
             # What nearly all tags are comes first; what they hold, and that there is a configuration, is known.
-            head = body[:2]
+            head = b"" if kind in self._numbered else body[:2]
             if kind == TAG_AUDIO and head in _AAC_FRAME and self._audio is not None and self._audio.codec == "aac":
                 if len(body) > 2:
                     yield AudioPacket(pts_ms=timestamp_ms, data=body[2:])
@@ -89,6 +91,9 @@ class FlvDemuxer:
         if body[0] & _EX_VIDEO:
             yield from self._ex_video(tag, keyframe=frame_type == 1)
             return
+        yield from self._count_tracks("video", _PLAIN_TRACK)
+        if self._tracks["video"] != _PLAIN_TRACK:
+            return
         codec = _VIDEO_DECODERS.get(codec_id)
         if codec is None:
             name = _VIDEO_CODEC_NAMES.get(codec_id, f"codec id {codec_id}")
@@ -104,7 +109,7 @@ class FlvDemuxer:
         packet = read_enhanced(tag.body, "video")
         if packet is None:
             return
-        yield from self._count_tracks("video", packet)
+        yield from self._count_tracks("video", packet.track_id, packet.has_more_tracks)
         if packet.kind not in _EX_VIDEO_KINDS or packet.track_id != self._tracks["video"]:
             return
         codec = _EX_VIDEO_DECODERS.get(packet.four_cc)
@@ -115,10 +120,12 @@ class FlvDemuxer:
         else:
             yield from self._picture(tag, packet.composition_ms, keyframe, packet.data)
 
-    def _count_tracks(self, media: str, packet: EnhancedPacket) -> Iterator[Unit]:
+    def _count_tracks(self, media: str, track_id: int, has_more_tracks: bool = False) -> Iterator[Unit]:
         """The first track that comes is used; that there are others is said once."""
-        first = self._tracks.setdefault(media, packet.track_id)
-        if (packet.has_more_tracks or packet.track_id != first) and not self._hints.has_extra_tracks:
+        first = self._tracks.setdefault(media, track_id)
+        if first != _PLAIN_TRACK:
+            self._numbered.add(TAG_VIDEO if media == "video" else TAG_AUDIO)
+        if (has_more_tracks or track_id != first) and not self._hints.has_extra_tracks:
             self._hints = replace(self._hints, has_extra_tracks=True)
             yield self._hints
 
@@ -140,6 +147,9 @@ class FlvDemuxer:
         sound_format = body[0] >> 4
         if sound_format == _EX_AUDIO:
             yield from self._ex_audio(tag)
+            return
+        yield from self._count_tracks("audio", _PLAIN_TRACK)
+        if self._tracks["audio"] != _PLAIN_TRACK:
             return
         if sound_format == _AAC:
             if len(body) > 1:
@@ -165,7 +175,7 @@ class FlvDemuxer:
         packet = read_enhanced(tag.body, "audio")
         if packet is None:
             return
-        yield from self._count_tracks("audio", packet)
+        yield from self._count_tracks("audio", packet.track_id, packet.has_more_tracks)
         if packet.kind not in (SEQUENCE_START, CODED_FRAMES) or packet.track_id != self._tracks["audio"]:
             return
         codec = _EX_AUDIO_DECODERS.get(packet.four_cc)

@@ -148,6 +148,29 @@ CASES: list[tuple[str, bytes, list[Unit]]] = [
         + tag(9, 7, b"\x96\x13hvc1\x00\0\0\3nal\x01\0\0\3law"),
         [Hints(has_extra_tracks=True), HEVC, VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal")],
     ),
+    (
+        "a second track beside one in plain bodies, as ffmpeg sends it",
+        video_config() + tag(9, 0, b"\x96\x00avc1\x01" + AVCC) + tag(8, 0, b"\xaf\x00" + ASC)
+        + tag(8, 0, b"\x95\x00mp4a\x01" + ASC) + picture(7, keyframe=True) + tag(9, 7, b"\x96\x03avc1\x01no")
+        + tag(8, 8, b"\xaf\x01aac") + tag(8, 8, b"\x95\x01mp4a\x01no"),
+        [
+            VideoConfig(codec="h264", extradata=AVCC),
+            Hints(has_extra_tracks=True),
+            AudioConfig(codec="aac", extradata=ASC, sample_rate_hz=0, channels=0),
+            VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal"),
+            AudioPacket(pts_ms=8, data=b"aac"),
+        ],
+    ),
+    (
+        "a plain track beside a numbered one that came first",
+        tag(9, 0, b"\x96\x00avc1\x01" + AVCC) + video_config() + picture(7, keyframe=True, data=b"no")
+        + tag(9, 7, b"\x96\x03avc1\x01nal"),
+        [
+            VideoConfig(codec="h264", extradata=AVCC),
+            Hints(has_extra_tracks=True),
+            VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal"),
+        ],
+    ),
     ("enhanced bodies that are cut short", tag(9, 0, b"\x97") + tag(9, 0, b"\x96") + tag(8, 0, b"\x95\x00mp4"), []),
     (
         "metadata",
