@@ -5,9 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FUZZ_S ?= 20
+MINUTES ?= 10
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: help setup run demo test fuzz lint format bench encoders clean
+.PHONY: help setup run demo test fuzz lint format bench encoders players clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,10 @@ bench: $(READY_DEV) ## measure speed against named peers
 encoders: $(READY_DEV) ## push with ffmpeg, GStreamer, srt-live-transmit and OBS, over every protocol each has
 	PYTHON=$(PYTHON) scripts/setup.sh encoders
 	$(BIN)/python -m tests.encoders
+
+players: $(READY_DEV) ## let hls.js, Shaka Player, video.js, ffmpeg, GStreamer and mpv play the ladder; MINUTES for each
+	PYTHON=$(PYTHON) scripts/setup.sh players
+	$(BIN)/python -m benchmarks.players --minutes $(MINUTES)
 
 clean: ## remove what set-up installed here (not the data directory)
 	rm -rf $(VENV) node_modules

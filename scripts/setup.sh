@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what antlive needs: system packages by apt where they are missing, Python packages into .venv, hls.js by npm.
-# Usage: scripts/setup.sh run | dev | bench | fuzz | encoders
+# Usage: scripts/setup.sh run | dev | bench | fuzz | encoders | players
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -85,8 +85,19 @@ encoders)
     need_element avenc_aac gstreamer1.0-libav
     install_missing
     ;;
+players)
+    need ffmpeg ffmpeg
+    need mpv mpv
+    need gst-inspect-1.0 gstreamer1.0-tools
+    need_element playbin3 gstreamer1.0-plugins-base
+    need_element hlsdemux2 gstreamer1.0-plugins-good
+    need_element avdec_h264 gstreamer1.0-libav
+    /usr/bin/python3 -c 'import gi; gi.require_version("GstApp", "1.0")' 2>/dev/null ||
+        missing="$missing python3-gi gir1.2-gst-plugins-base-1.0"
+    install_missing
+    ;;
 *)
-    echo "usage: scripts/setup.sh run | dev | bench | fuzz | encoders" >&2
+    echo "usage: scripts/setup.sh run | dev | bench | fuzz | encoders | players" >&2
     exit 2
     ;;
 esac

@@ -32,7 +32,7 @@ _FILES = {
 _LEAST_GAP_S = 0.25
 """Shorter gaps are the pace of frames on a busy machine."""
 
-_OBSERVE = """(id) => {
+OBSERVE = """(id) => {
   const video = document.getElementById(id);
   const seen = (window.seen ??= {})[id] = [];
   let readAt = 0;
@@ -58,7 +58,7 @@ _OBSERVE = """(id) => {
   video.requestVideoFrameCallback(onFrame);
 }"""
 
-_TAKE = "(id) => window.seen[id].splice(0)"
+TAKE = "(id) => window.seen[id].splice(0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Players:
     async def shown(self) -> dict[str, list[Shown]]:
         """Everything shown so far, by player."""
         for name, (frame, element) in self._frames.items():
-            new: list[Any] = await frame.evaluate(_TAKE, element)
+            new: list[Any] = await frame.evaluate(TAKE, element)
             self._shown[name] += [Shown(at / 1000, None if clock is None else clock / 1000) for at, clock in new]
         return self._shown
 
@@ -150,7 +150,7 @@ async def open_players(hls_url: str, page_url: str) -> AsyncIterator[Players]:
     for path, file in _FILES.items():
         if not file.is_file():
             raise AssertionError(f"{file} is missing: run `make test` once, which installs it")
-        app.router.add_get(path, _serve(file))
+        app.router.add_get(path, serve_file(file))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -165,7 +165,7 @@ async def open_players(hls_url: str, page_url: str) -> AsyncIterator[Players]:
             main = browser_page.main_frame
             frames = {"page": (framed, "video"), "hlsjs": (main, "hlsjs"), "shaka": (main, "shaka")}
             for frame, element in frames.values():
-                await frame.evaluate(_OBSERVE, element)
+                await frame.evaluate(OBSERVE, element)
             players = Players(frames, main)
             if late := await players.wait_for_picture(0.0, 30):
                 raise AssertionError(f"no picture in {late}: {await main.evaluate('window.fatal')}")
@@ -174,7 +174,7 @@ async def open_players(hls_url: str, page_url: str) -> AsyncIterator[Players]:
         await runner.cleanup()
 
 
-def _serve(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def serve_file(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.FileResponse(file)
 

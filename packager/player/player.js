@@ -4,6 +4,12 @@ const RETRY_MS = 1000;
 const RECOVERY_INTERVAL_MS = 5000;
 const JUMP_BEHIND_S = 3;
 const JUMP_INTERVAL_MS = 5000;
+const LATE_S = 0.08;
+const ON_TIME_S = 0.02;
+const FASTER = 1.05;
+const FASTER_BEHIND_1_S = 1.1;
+const FORGET_STALLS_MS = 60_000;
+const FORGET_FIRST_STALLS_MS = 3000;
 const END_S = 0.5;
 const Hls = window.Hls;
 const edgeId = location.pathname.split('/').pop();
@@ -21,6 +27,7 @@ let hls = null;
 let timer = 0;
 let recoveredAt_ms = -Infinity;
 let jumpedAt_ms = -Infinity;
+let forgetStallsAt_ms = Infinity;
 
 // What the page is doing; `notice` covers the picture only while there is something to wait for.
 function state(name, notice = '') {
@@ -45,9 +52,10 @@ function startHls() {
   // and stops until the buffer has run dry.
   hls = new Hls({
     lowLatencyMode: true,
-    // A player that has fallen behind catches up by playing a little faster instead of jumping.
-    maxLiveSyncPlaybackRate: 1.1,
-    // Not the second of default: the first moment of playback may stall, and the distance is never taken back.
+    // `keepUp` does what this is for: hls.js (1.7.4) plays faster only with more than a second in its buffer, which a
+    // low-latency stream never has, so it keeps whatever distance it has begun with.
+    maxLiveSyncPlaybackRate: 1,
+    // Not the second of default. `forgetStalls` takes it back.
     liveSyncOnStallIncrease: 0.3,
     // The first choice comes from the ladder's middle until the network has been measured.
     abrEwmaDefaultEstimate: 2_500_000,
@@ -73,6 +81,9 @@ function startNative() {
 }
 
 function onError(_, data) {
+  if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR && facts.started) {
+    forgetStallsAt_ms = Math.max(forgetStallsAt_ms, performance.now() + FORGET_STALLS_MS);
+  }
   if (!data.fatal) return undefined;
   facts.error = data.details;
   const early = [Hls.ErrorDetails.MANIFEST_LOAD_ERROR, Hls.ErrorDetails.LEVEL_EMPTY_ERROR];
@@ -146,17 +157,42 @@ function ahead_s() {
   return video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0;
 }
 
-// Beyond a certain distance hls.js plays at normal speed and stays behind for ever: jump. A viewer who has paused or
-// gone back wants to be there.
+// A viewer who has fallen behind comes back by playing a little faster, or beyond a few seconds by a jump. One who has
+// paused or gone back wants to be there.
 function keepUp() {
-  if (!hls || !facts.started || facts.ended || facts.timeShifted || video.paused || video.seeking) return;
-  const catchesUp_s = hls.targetLatency + (hls.latestLevelDetails?.targetduration ?? Infinity);
-  const behind_s = hls.latency - hls.targetLatency;
+  const details = hls?.latestLevelDetails;
+  if (!details || facts.ended || facts.timeShifted || !facts.started || video.paused || video.seeking) {
+    setRate(1);
+    return;
+  }
+  forgetStalls(details);
+  const behind_s = details.edge + details.age - video.currentTime - hls.targetLatency;
+  if (behind_s > JUMP_BEHIND_S) jump();
+  // What is left in the buffer must last until the next part has come.
+  const mayHurry = ahead_s() > (details.partTarget || details.targetduration);
+  if (!mayHurry || behind_s < ON_TIME_S) setRate(1);
+  else if (behind_s > 1) setRate(FASTER_BEHIND_1_S);
+  else if (behind_s > LATE_S || video.playbackRate > 1) setRate(FASTER);
+}
+
+function setRate(rate) {
+  if (hls && video.playbackRate !== rate) video.playbackRate = rate;
+}
+
+function jump() {
   const position_s = hls.liveSyncPosition;
-  if (position_s === null || behind_s <= Math.min(JUMP_BEHIND_S, catchesUp_s)) return;
-  if (position_s <= video.currentTime || performance.now() - jumpedAt_ms < JUMP_INTERVAL_MS) return;
+  if (position_s === null || position_s <= video.currentTime) return;
+  if (performance.now() - jumpedAt_ms < JUMP_INTERVAL_MS) return;
   jumpedAt_ms = performance.now();
   video.currentTime = position_s;
+}
+
+// hls.js adds to its distance with every stall, for ever. The first moments of playback often stall; later ones count
+// for a minute.
+function forgetStalls(details) {
+  if (performance.now() < forgetStallsAt_ms) return;
+  forgetStallsAt_ms = Infinity;
+  hls.targetLatency = details.partHoldBack || details.holdBack;
 }
 
 // By the wall clock of the picture on the page where the playlist tells it, else by the player's own estimate.
@@ -183,6 +219,7 @@ function showUnmute() {
 }
 
 video.addEventListener('playing', () => {
+  if (!facts.started) forgetStallsAt_ms = performance.now() + FORGET_FIRST_STALLS_MS;
   facts.started = true;
   facts.error = null;
   state('playing');

@@ -7,9 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
+from benchmarks.players.browser import BrowserPlayer
+from benchmarks.players.watch import Visit, Watched
 from tests.e2e.browser import READ_CLOCK, open_page
 from tests.e2e.node import Node, wait_until
 
@@ -17,9 +20,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @asynccontextmanager
-async def demo(url: str) -> AsyncIterator[None]:
+async def demo(url: str, size: str = "640x360") -> AsyncIterator[None]:
     """`antlive demo`, pushing to this URL."""
-    arguments = ("-m", "antlive", "demo", "--url", url, "--size", "640x360")
+    arguments = ("-m", "antlive", "demo", "--url", url, "--size", size)
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL)
     try:
         yield
@@ -68,3 +71,27 @@ async def test_a_classic_stream_plays_too(node: Node) -> None:
             return await page.evaluate(READ_CLOCK) is not None
 
         await wait_until(picture, "a picture", 40)
+
+
+async def test_hls_js_joins_late_switches_down_and_up_seeks_back_and_returns_to_live(node: Node) -> None:
+    stream = await node.create(quality="standard")
+    hls_url = stream["playback"]["hlsUrl"]
+    async with demo(stream["ingest"]["rtmpFullUrl"], "848x480"):
+        await node.wait_for_state(stream["streamId"], "live")
+
+        async def ten_seconds_old() -> bool:
+            master = await node.playlist(hls_url)
+            media = await node.playlist(urljoin(hls_url, master.playlists[0].uri))
+            return sum(segment.duration or 0.0 for segment in media.segments) > 10
+
+        await wait_until(ten_seconds_old, "ten seconds of stream", 30)
+        player, watched = BrowserPlayer("hlsjs", hls_url, "", 5.0), Watched("hlsjs")
+        visit = Visit(player, watched, act_s=2.0, back_s=8.0)
+        async with player.opened():
+            assert await visit.until(lambda _: True, 20)
+            for height_px in (360, 480, 360):
+                await visit.switch(height_px)
+            await visit.rewind()
+            assert await player.errors() == []
+    assert watched.switches_done == watched.switches >= 2
+    assert watched.seeks_done == watched.returns_done == 1

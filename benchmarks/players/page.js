@@ -1,0 +1,53 @@
+// Each player as its documentation embeds it, behind one interface: `window.player`.
+
+const parameters = new URLSearchParams(location.search);
+const source = parameters.get('source');
+const video = document.getElementById('video');
+const errors = [];
+
+function hlsJs() {
+  const hls = new Hls();
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    if (data.fatal) errors.push(data.details);
+  });
+  hls.loadSource(source);
+  hls.attachMedia(video);
+  return {
+    switchTo: (height) => {
+      hls.nextLevel = hls.levels.findIndex((level) => level.height === height);
+    },
+    toLive: () => {
+      video.currentTime = hls.liveSyncPosition;
+    },
+  };
+}
+
+function shakaPlayer() {
+  shaka.polyfill.installAll();
+  const player = new shaka.Player();
+  player.addEventListener('error', ({ detail }) => errors.push(`${detail.code ?? detail}`));
+  player.attach(video).then(() => player.load(source)).catch((error) => errors.push(`load: ${error.code ?? error}`));
+  return {
+    switchTo: (height) => {
+      player.configure({ abr: { enabled: false } });
+      player.selectVariantTrack(player.getVariantTracks().find((track) => track.height === height));
+    },
+    toLive: () => player.goToLive(),
+  };
+}
+
+function videoJs() {
+  const player = videojs(video, { liveui: true, muted: true, autoplay: true, html5: { vhs: { overrideNative: true } } });
+  player.on('error', () => errors.push(`${player.error()?.code} ${player.error()?.message}`));
+  player.src({ src: source, type: 'application/vnd.apple.mpegurl' });
+  return {
+    switchTo: (height) => {
+      for (const one of player.tech({ IWillNotUseThisInPlugins: true }).vhs.representations()) one.enabled(one.height === height);
+    },
+    toLive: () => player.liveTracker.seekToLiveEdge(),
+    element: () => player.el().querySelector('video'),
+  };
+}
+
+const kind = { hlsjs: hlsJs, shaka: shakaPlayer, videojs: videoJs }[parameters.get('player')];
+window.player = { errors, ...kind() };
