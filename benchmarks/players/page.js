@@ -25,7 +25,7 @@ function hlsJs() {
 function shakaPlayer() {
   shaka.polyfill.installAll();
   const player = new shaka.Player();
-  player.addEventListener('error', ({ detail }) => errors.push(`${detail.code ?? detail}`));
+  player.addEventListener('error', ({ detail }) => errors.push(`${detail.code ?? detail} ${(detail.data ?? []).slice(0, 2).join(' ')}`));
   player.attach(video).then(() => player.load(source)).catch((error) => errors.push(`load: ${error.code ?? error}`));
   return {
     switchTo: (height) => {
