@@ -250,3 +250,28 @@ def test_a_session_that_moves_between_nodes_is_one_recording(
     ]
     assert summary.gaps == [Gap(start_ms=unix_ms(5), duration_s=6.0, reason="not_recorded")]
     assert summary.duration_s == Summary.of(read_recording(there.directory)).duration_s == 22.0
+
+
+def test_a_store_that_is_away_for_ten_minutes_is_a_gap_and_nothing_else(
+    writer: RecordedWriter, session: RecordedSession, disk: Disk
+) -> None:
+    writer.segments(2)
+    session.step()
+    away = disk.recordings_dir.with_name("away")
+    disk.recordings_dir.rename(away)
+    for _ in range(300):  # of two seconds each
+        writer.segments(1)
+        session.step()
+    assert session.problem == "No such file or directory" and not disk.recordings_dir.exists()
+    away.rename(disk.recordings_dir)
+    writer.publication.end()
+    session.step()
+    summary = session.finish()
+    first = min(msn for msn in (int(name.removesuffix(".m4s")) for name in stored(session.directory)) if msn > 1)
+    assert first > 250, "all that was still to be had is stored"
+    assert summary.gaps == [Gap(start_ms=unix_ms(2), duration_s=(first - 2) * SEGMENT_S, reason="not_recorded")]
+    assert summary.duration_s == 604.0 and playlist(session.directory)[-3:] == [
+        "#EXTINF:2,",
+        "301.m4s",
+        "#EXT-X-ENDLIST",
+    ]
