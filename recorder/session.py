@@ -6,6 +6,7 @@ All of this blocks on disks, and runs in a thread.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -29,7 +30,7 @@ OVER, MOVED = "over", "moved"
 
 
 class RecordedSession:
-    """Follows one session on this node. `step` again and again, from one thread at a time."""
+    """Follows one session on this node: `step` again and again."""
 
     def __init__(self, session_dir: Path, disk: Disk, node_id: str) -> None:
         self.session_dir = session_dir
@@ -56,6 +57,7 @@ class RecordedSession:
         self._newest_thumbnail_s = -1.0
         self._missed_now = 0
         self._is_summary_stale = False
+        self._stepping = threading.Lock()
         self._renditions: dict[str, RenditionRecord] = {}
         self._inits: dict[tuple[str, str], int] = {}  # ticks a second by rendition and file
         self._seen: dict[str, int] = {}  # the newest media sequence number that was taken in
@@ -83,7 +85,14 @@ class RecordedSession:
         return not self._pending
 
     def step(self) -> int:
-        """Store what is new; how many files it was. What goes wrong is in `problem`, and tried again next time."""
+        """Store what is new; how many files it was. What goes wrong is in `problem`, and tried again next time.
+
+        A step that is still on its way in another thread, whose caller was cancelled, is waited for.
+        """
+        with self._stepping:
+            return self._step()
+
+    def _step(self) -> int:
         self._take_in()
         if not self.is_recorded:
             self._pending.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,3 +276,18 @@ def test_a_store_that_is_away_for_ten_minutes_is_a_gap_and_nothing_else(
         "301.m4s",
         "#EXT-X-ENDLIST",
     ]
+
+
+def test_steps_of_two_threads_follow_each_other(writer: RecordedWriter, session: RecordedSession) -> None:
+    """A recorder that is stopped takes a last look while a step of its is still on its way."""
+    for _ in range(20):
+        writer.segments(3)
+        threads = [threading.Thread(target=session.step) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert playlist(session.directory) == lines(*range(60), end=False)
+    assert session.summary.duration_s == 120.0
+    journal = (session.directory / "node_a.jsonl").read_bytes().splitlines()
+    assert len(journal) == len(set(journal)) == 1 + 2 + 2 + 2 * 60
