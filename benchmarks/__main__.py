@@ -15,8 +15,8 @@ import structlog
 from benchmarks.report import Figure, print_figures
 
 NAMES = (
-    "ladder", "latency", "progressive", "first_picture", "player", "memory", "recording", "origin", "ingest_rtmp",
-    "ingest_srt", "ingest_idle", "passthrough", "control_api", "control_events",
+    "ladder", "latency", "progressive", "rewind", "first_picture", "player", "memory", "recording", "origin",
+    "ingest_rtmp", "ingest_srt", "ingest_idle", "passthrough", "control_api", "control_events",
 )  # fmt: skip
 
 

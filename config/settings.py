@@ -20,6 +20,7 @@ RECONNECT_WINDOW_S_MAX = 3600
 ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
 MAX_DRAIN_S = 3600
+_LONGEST_WINDOW_IN_MEMORY_S = 600.0
 _SECRETS = frozenset({"api_key", "srt_passphrase"})
 
 
@@ -48,7 +49,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path("./data"), description="directory of what must survive a restart: embedded Redis, keys")
     media_dir: Path | None = Field(
-        None, description="directory of playlists, parts and segments; default: under /dev/shm when it exists"
+        None,
+        description="directory of media; default: under /dev/shm for windows up to 600 s, else below data_dir",
     )
     recordings_dir: Path | None = Field(
         None, description="directory of recordings, which nodes may share; default: recordings in data_dir"
@@ -156,11 +158,11 @@ class Settings(BaseSettings):
 
     @property
     def effective_media_dir(self) -> Path:
-        """`media_dir`, or its default: memory when the system has /dev/shm, else below `data_dir`."""
+        """`media_dir`, or its default: memory for short windows when the system has /dev/shm, else below `data_dir`."""
         if self.media_dir is not None:
             return self.media_dir
         shm = Path("/dev/shm")
-        if shm.is_dir() and os.access(shm, os.W_OK):
+        if self.window_s <= _LONGEST_WINDOW_IN_MEMORY_S and shm.is_dir() and os.access(shm, os.W_OK):
             return shm / f"antlive-{self.data_dir.resolve().as_posix().strip('/').replace('/', '-')}"
         return self.data_dir / "media"
 

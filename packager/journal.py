@@ -1,20 +1,23 @@
 """The journal of a session: an append-only file of records, the interface between the session worker and the origin.
 
 Whole lines are written with one `write`, so a reader sees them whole or, at the very end, torn; a torn line is left for
-the next look. When most lines are stale the file is rewritten beside itself and renamed: a new inode means "read anew".
+the next look. When most lines are stale the file is rewritten beside itself and renamed. Its first line then says where
+a reader who was up to date goes on; for any other a new inode means "read anew".
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
-from packager.records import Record, decode_record, encode_record
+from packager.records import Record, RewrittenRecord, decode_record, encode_record
 
 FILE_NAME = "journal.jsonl"
 
@@ -36,11 +39,13 @@ class JournalWriter:
         self._path = path
         self._lock = threading.Lock()
         self._records: list[Record] = []
+        self._sizes_bytes = array("I")  # of the lines: a rewritten file takes them over as they are
         self._file = path.open("ab", buffering=0)
         if self._file.tell():
             lines = read_whole_lines(path)
             self._file.truncate(sum(map(len, lines)))
             self._records = [decode_record(line) for line in lines]
+            self._sizes_bytes.extend(map(len, lines))
         self._compact_at = compact_at_least_lines
         self._compact_at_least = compact_at_least_lines
 
@@ -52,24 +57,38 @@ class JournalWriter:
     def append(self, *records: Record) -> None:
         """Write records. Safe from several threads."""
         with self._lock:
+            lines = [encode_record(record) for record in records]
             self._records += records
-            self._file.write(b"".join(map(encode_record, records)))
+            self._sizes_bytes.extend(map(len, lines))
+            self._file.write(b"".join(lines))
 
     def compact(self, wanted: Callable[[Record], bool]) -> None:
         """Drop the records that are not wanted any more, once that is likely to halve the file."""
         with self._lock:
             if len(self._records) < self._compact_at:
                 return
-            kept = [record for record in self._records if wanted(record)]
-            self._compact_at = max(self._compact_at_least, 2 * len(kept))
+            keep = [not isinstance(record, RewrittenRecord) and wanted(record) for record in self._records]
+            self._compact_at = max(self._compact_at_least, 2 * sum(keep))
             if len(self._records) < self._compact_at:
                 return
+            # From the last record on that goes, the file stays as it is.
+            tail = len(keep) - keep[::-1].index(False)
+            sizes_bytes, before_tail = self._sizes_bytes, sum(self._sizes_bytes[:tail])
+            data, position, kept = self._path.read_bytes(), 0, []
+            for size_bytes, wants in zip(sizes_bytes[:tail], keep, strict=False):
+                if wants:
+                    kept.append(data[position : position + size_bytes])
+                position += size_bytes
+            generation = next((one.generation for one in self._records[:1] if isinstance(one, RewrittenRecord)), 0)
+            rewritten = RewrittenRecord(generation=generation + 1, old=before_tail, skip=sum(map(len, kept)))
             temporary = self._path.with_suffix(".tmp")
             file = temporary.open("wb", buffering=0)
-            file.write(b"".join(map(encode_record, kept)))
+            file.write(b"".join([encode_record(rewritten), *kept, data[before_tail:]]))
             temporary.rename(self._path)
             self._file.close()
-            self._file, self._records = file, kept
+            self._file = file
+            self._records = [rewritten, *itertools.compress(self._records, keep)]
+            self._sizes_bytes = array("I", [len(encode_record(rewritten)), *itertools.compress(sizes_bytes, keep)])
 
     def close(self) -> None:
         """Close the file. Nothing may be appended afterwards."""
@@ -87,7 +106,8 @@ class JournalReader:
         self._path = path
         self._keep = keep
         self._kept: BinaryIO | None = None
-        self._inode = -1
+        self._seen: tuple[int, int, int] | None = None
+        self._begins_with = b""  # the first line: a file system may give a new file the number of one that is gone
         self._offset = 0
 
     def close(self) -> None:
@@ -102,7 +122,7 @@ class JournalReader:
             stat = self._path.stat()
         except FileNotFoundError:
             return True
-        return (stat.st_ino, stat.st_size) != (self._inode, self._offset)
+        return self._seen != (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
     def quiet_s(self) -> float:
         """Seconds since the journal has grown; infinite when it is gone."""
@@ -131,10 +151,15 @@ class JournalReader:
                 self._kept = None
                 removed.seek(self._offset)
                 return False, removed.read()
-        inode = os.fstat(file.fileno()).st_ino
-        anew = inode != self._inode
+        stat = os.fstat(file.fileno())
+        first = file.readline()
+        anew = self._seen is None or stat.st_ino != self._seen[0] or first != self._begins_with
         if anew:
-            self._inode, self._offset = inode, 0
+            offset = self._goes_on_at(first)
+            anew = offset is None
+            self._begins_with, self._offset = first, offset or 0
+        # What is written from here on is news, even if it is read here already.
+        self._seen = stat.st_ino, stat.st_mtime_ns, stat.st_size
         file.seek(self._offset)
         data = file.read()
         self.close()
@@ -143,3 +168,19 @@ class JournalReader:
         else:
             file.close()
         return anew, data
+
+    def _goes_on_at(self, first: bytes) -> int | None:
+        """Where in the file with this first line is what follows here; None when that is not told."""
+        rewritten, before = _rewritten(first), _rewritten(self._begins_with)
+        if not self._begins_with or rewritten is None or self._offset < rewritten.old:
+            return None
+        if rewritten.generation != (before.generation if before is not None else 0) + 1:
+            return None
+        return len(first) + rewritten.skip + self._offset - rewritten.old
+
+
+def _rewritten(line: bytes) -> RewrittenRecord | None:
+    if not line.startswith(b'{"type":"rewritten"') or not line.endswith(b"\n"):
+        return None
+    record = decode_record(line)
+    return record if isinstance(record, RewrittenRecord) else None

@@ -12,6 +12,7 @@ from packager.records import (
     PartRecord,
     Record,
     RenditionRecord,
+    RewrittenRecord,
     SegmentRecord,
     SessionRecord,
     ThumbnailRecord,
@@ -110,9 +111,7 @@ class Presentation:
                     known.info = record
             elif isinstance(record, EndRecord):
                 self.ended = True
-            elif isinstance(record, ThumbnailRecord):
-                continue
-            else:
+            elif not isinstance(record, ThumbnailRecord | RewrittenRecord):
                 self._feed_media(self._rendition(record.rendition), record)
 
     def _feed_media(self, rendition: Rendition, record: OpenRecord | PartRecord | SegmentRecord) -> None:

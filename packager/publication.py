@@ -43,6 +43,7 @@ _KEEP_PARTS_TARGET_DURATIONS = 7
 
 _ROUNDING_MS = 0.001
 _MAX_OVERLAP_MS = 500
+_KEEP_LEFT_S = 60.0
 
 CURRENT = "current"
 POSTER = "poster.jpg"
@@ -107,8 +108,9 @@ class Publication:
         self.chunk_s = chunk_s if low_latency else 0.0
         """How much media a chunk of a part should hold; 0: a part is one fragment and appears when it is whole."""
         self._keep_parts_s = target_duration_s * _KEEP_PARTS_TARGET_DURATIONS
-        # What has left the playlist stays for as long as the playlist is, and for a segment (6.2.2).
-        self._keep_segments_s = 2 * window_s + target_duration_s
+        # What has left the playlist stays for as long as a short playlist is, and for a segment. It has been there for
+        # as long as the playlist is, which is what 6.2.2 asks for.
+        self._keep_segments_s = window_s + min(window_s, _KEEP_LEFT_S) + target_duration_s
         self._wall_time_s = wall_time_s
         self._after = after
         self._lock = threading.Lock()
@@ -353,17 +355,19 @@ class Publication:
 
     def _forget_old(self, name: str, rendition: WrittenRendition) -> None:
         segments, directory = rendition.segments, self._directory / name
-        after_s = sum(segment.duration_s for segment in segments)
-        for segment in segments:
-            after_s -= segment.duration_s
-            if segment.msn >= rendition.parts_from and after_s > self._keep_parts_s:
+        after_s, parts_from = 0.0, rendition.parts_from
+        for segment in reversed(segments):
+            if segment.msn < rendition.parts_from:
+                break
+            if after_s > self._keep_parts_s:
                 for part in range(segment.part_files):
                     (directory / part_file(segment.msn, part)).unlink(missing_ok=True)
-                rendition.parts_from = segment.msn + 1
-        kept_s = sum(segment.duration_s for segment in segments)
-        while len(segments) > _KEEP_SEGMENTS and kept_s - segments[0].duration_s > self._keep_segments_s:
+                parts_from = max(parts_from, segment.msn + 1)
+            after_s += segment.duration_s
+        rendition.parts_from = parts_from
+        while len(segments) > _KEEP_SEGMENTS and rendition.kept_s - segments[0].duration_s > self._keep_segments_s:
             segment = segments.popleft()
-            kept_s -= segment.duration_s
+            rendition.kept_s -= segment.duration_s
             (directory / f"{segment.msn}.m4s").unlink(missing_ok=True)
         self._journal.compact(self._wanted)
 

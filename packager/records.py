@@ -104,11 +104,35 @@ class EndRecord:
     type: ClassVar[str] = "end"
 
 
-Record = SessionRecord | RenditionRecord | OpenRecord | PartRecord | SegmentRecord | ThumbnailRecord | EndRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrittenRecord:
+    """The first line of a journal that was rewritten without what is stale.
+
+    From `skip` bytes after this line on, it is what the file before it was from byte `old` on: who has read that one so
+    far goes on here, anybody else begins anew. `generation` counts how often it was rewritten.
+    """
+
+    type: ClassVar[str] = "rewritten"
+    generation: int
+    old: int
+    skip: int
+
+
+Record = (
+    SessionRecord
+    | RenditionRecord
+    | OpenRecord
+    | PartRecord
+    | SegmentRecord
+    | ThumbnailRecord
+    | EndRecord
+    | RewrittenRecord
+)
 _TYPES: dict[str, type[Any]] = {
     kind.type: kind
     for kind in (
         SessionRecord, RenditionRecord, OpenRecord, PartRecord, SegmentRecord, ThumbnailRecord, EndRecord,
+        RewrittenRecord,
     )
 }  # fmt: skip
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _TYPES.values()}

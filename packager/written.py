@@ -14,6 +14,7 @@ from packager.records import (
     PartRecord,
     Record,
     RenditionRecord,
+    RewrittenRecord,
     SegmentRecord,
     SessionRecord,
     ThumbnailRecord,
@@ -42,6 +43,8 @@ class WrittenRendition:
     """The segment that has begun and is not complete."""
     open_parts: list[PartRecord] = field(default_factory=list)
     segments: deque[WrittenSegment] = field(default_factory=deque)
+    kept_s: float = 0.0
+    """The durations of `segments`, summed."""
     parts_from: int = 0
     """The first media sequence number whose part files are still there."""
     next_msn: int = 0
@@ -70,6 +73,7 @@ class WrittenRendition:
             if self.open is not None and self.open.msn == record.msn:
                 self.next_s = self.open.start_s + record.duration_s
             self.segments.append(WrittenSegment(record.msn, record.duration_s, len(self.open_parts)))
+            self.kept_s += record.duration_s
             self.init, self.discontinuities = record.init, record.discontinuities
             self.next_msn = record.msn + 1
             self.dated_until_ms = record.program_date_time_ms + record.duration_s * 1000
@@ -98,7 +102,7 @@ class WrittenSession:
                 self.renditions.setdefault(record.name, WrittenRendition(record)).info = record
             elif isinstance(record, EndRecord):
                 self.ended = True
-            elif isinstance(record, ThumbnailRecord):
+            elif isinstance(record, ThumbnailRecord | RewrittenRecord):
                 continue
             elif record.rendition in self.renditions:
                 self.renditions[record.rendition].feed(record)
