@@ -13,6 +13,7 @@ CODED_FRAMES_X: Final = 3
 _MOD_EX = 7
 _MULTITRACK = {"video": 6, "audio": 5}
 _ONE_TRACK = 0
+_FOUR_CC_BYTES = 4
 _WITH_COMPOSITION_TIME = (b"avc1", b"hvc1")
 
 
@@ -55,6 +56,8 @@ def _read(body: bytes, media: Literal["video", "audio"]) -> EnhancedPacket:
             data = data[3:end]
     else:
         four_cc, data = body[at : at + 4], body[at + 4 :]
+    if len(four_cc) < _FOUR_CC_BYTES:
+        raise IndexError("the body ends within its FourCC")
     composition_ms = 0
     if media == "video" and kind == CODED_FRAMES and four_cc in _WITH_COMPOSITION_TIME:
         composition_ms, data = int.from_bytes(data[:3], "big", signed=True), data[3:]

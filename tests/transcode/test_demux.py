@@ -171,6 +171,7 @@ CASES: list[tuple[str, bytes, list[Unit]]] = [
             VideoPacket(dts_ms=7, composition_ms=0, keyframe=True, data=b"nal"),
         ],
     ),
+    ("bodies that end within their FourCC", tag(9, 0, b"\x90av0") + tag(9, 7, b"\xa1") + tag(8, 0, b"\x90Op"), []),
     ("enhanced bodies that are cut short", tag(9, 0, b"\x97") + tag(9, 0, b"\x96") + tag(8, 0, b"\x95\x00mp4"), []),
     (
         "metadata",
