@@ -22,7 +22,6 @@ from typing import cast
 import uvloop
 
 from config.limits import LIMITS
-from config.rounds import Rounds
 from config.session import Container
 from ingest.admission import Admission, Buffer, MediaSink, PublishRequest
 from ingest.bitrate_cap import BitrateCap
@@ -33,7 +32,7 @@ from ingest.srt.directory import KeyDirectory
 from ingest.srt.server import SrtServer
 from ingest.workers import SEND_BUFFER_BYTES, Worker
 from transcode.flv import FlvReader
-from transcode.worker import MediaReader
+from transcode.worker import MediaReader, Shared
 
 _NO_CAP_BPS = 1_000_000_000
 
@@ -107,7 +106,7 @@ async def _work(control: socket.socket) -> None:
     """The second process: one reader for each connection."""
     loop = asyncio.get_running_loop()
     readers: list[MediaReader] = []
-    rounds = Rounds()
+    shared = Shared()
     over = asyncio.Event()
 
     def failed(code: str, message: str) -> None:
@@ -122,7 +121,7 @@ async def _work(control: socket.socket) -> None:
             return
         fds.frombytes(ancillary[0][2])
         session = _Payloads("mpegts" if packet == b"mpegts" else "flv")
-        readers.append(MediaReader(socket.socket(fileno=fds[0]), session, failed, rounds))
+        readers.append(MediaReader(socket.socket(fileno=fds[0]), session, failed, shared))
 
     loop.add_reader(control, connect)
     await over.wait()

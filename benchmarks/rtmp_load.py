@@ -102,6 +102,8 @@ async def pushing_to(
         if await asyncio.wait_for(process.stdout.readline(), 60) != b"ready\n":
             raise RuntimeError("the load did not begin")
         yield process.stdout
+        if process.returncode is not None:
+            raise RuntimeError("the load ended early: a receiver has closed a connection, or the source was too short")
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -67,6 +67,8 @@ async def pushing_srt_to(urls: Sequence[str], source: Path, seconds: float) -> A
         if await asyncio.wait_for(process.stdout.readline(), 60) != b"ready\n":
             raise RuntimeError("the load did not begin")
         yield
+        if process.returncode is not None:
+            raise RuntimeError("the load ended early: a receiver has closed a connection, or the source was too short")
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 
 import uvloop
 
@@ -54,18 +55,26 @@ _SAME_TIME_S = 0.5
 _CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all readers of a worker share. Reads on one loop never overlap, so one buffer is enough."""
+
+    rounds: Rounds = field(default_factory=Rounds)
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ_BYTES)))
+
+
 class MediaReader:
     """Reads one media socket into its session until the end of file, a failure, or `close`."""
 
     def __init__(
-        self, sock: socket.socket, session: Session, on_failure: Callable[[str, str], None], rounds: Rounds
+        self, sock: socket.socket, session: Session, on_failure: Callable[[str, str], None], shared: Shared
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._session = session
         self._on_failure = on_failure
-        self._rounds = rounds
-        self._buffer = bytearray(_READ_BYTES)
+        self._rounds = shared.rounds
+        self._buffer = shared.buffer
         self.ended_s: float | None = None
         """When the encoder's connection ended, on the monotonic clock."""
         self._loop = asyncio.get_running_loop()
@@ -93,7 +102,7 @@ class MediaReader:
             self._session.disconnected()
             return
         try:
-            self._session.feed(memoryview(self._buffer)[:size_bytes])
+            self._session.feed(self._buffer[:size_bytes])
         except UnsupportedCodec as error:
             # Said before the socket goes: ingest should learn the reason first, not a broken pipe.
             self._on_failure("unsupported_codec", str(error))
@@ -126,7 +135,7 @@ class Host:
         self._control = control
         self._alone_s = alone_s
         self._loop = asyncio.get_running_loop()
-        self._rounds = Rounds()
+        self._shared = Shared()
         self._sessions: dict[str, Session] = {}
         self._specs: dict[str, SessionSpec] = {}
         self._live: set[str] = set()
@@ -259,7 +268,7 @@ class Host:
         def failed(code: str, message: str) -> None:
             self._report(Failed(session_id=session_id, code=code, message=message))
 
-        self._readers[session_id] = MediaReader(media, session, failed, self._rounds)
+        self._readers[session_id] = MediaReader(media, session, failed, self._shared)
 
     def _report(self, message: Message) -> None:
         """Send a message to ingest; from any thread."""

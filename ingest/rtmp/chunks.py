@@ -93,16 +93,11 @@ class ChunkReader:
 
         A message that lies in one chunk, all of it here, is a view of the fed bytes: no copy.
         """
-        if self._pos == len(self._data):
-            return None
-        return self._next_common() or self._next()
-
-    def _next_common(self) -> Message | None:
-        """A message as nearly all are: format 0 or 1 on a known chunk stream, all of it here. None for any other."""
+        # Nearly all are of format 0 or 1 on a known chunk stream, with all chunks here; `_next` takes any other.
         data, pos = self._data, self._pos
         left = len(data) - pos - 12
         if left < 0 or self._stream is not None:
-            return None
+            return self._next() if left > -12 else None
         time_field, length_and_type = _TIME_LENGTH_TYPE.unpack_from(data, pos)
         # Forms of two and three bytes have 0 and 1 here, which are no ids.
         stream = self._streams.get(time_field >> 24 & 0x3F)
@@ -118,12 +113,12 @@ class ChunkReader:
             or type_id <= ABORT
             or length > self.max_message_bytes
         ):
-            return None
+            return self._next()
         start = pos + (8 if time_field >= _FORMAT_1 else 12)
         chunks = data[start : start + whole_bytes]
         body = chunks if length <= chunk_bytes else self._join(chunks, 0xC0 | time_field >> 24 & 0x3F)
         if body is None:
-            return None
+            return self._next()
         stream.length, stream.type_id, stream.extended = length, type_id, b""
         if time_field >= _FORMAT_1:
             stream.delta_ms = timestamp_ms

@@ -139,12 +139,13 @@ class RtmpProtocol(asyncio.BufferedProtocol):
 
     def _take_events(self) -> None:
         """Hand on what one read has brought: media as whole tags, together."""
-        core, has_sink = self._core, self._sink is not None
+        next_event, tag, has_sink = self._core.next_event, flv.tag, self._sink is not None
         tags: list[Buffer] = []
         try:
-            while self._end_reason is None and (event := core.next_event()) is not None:
+            while self._end_reason is None and (event := next_event()) is not None:
                 if type(event) is Media and has_sink:
-                    tags += flv.tag(*event)
+                    tag_type, timestamp_ms, body = event
+                    tags += tag(tag_type, timestamp_ms, body)
                     if len(tags) > MAX_BUFFERS:
                         self._hand_on(tags)
                 else:

@@ -7,10 +7,9 @@ import socket
 
 import pytest
 
-from config.rounds import Rounds
 from config.session import Container
 from transcode.units import BadMedia, UnsupportedCodec
-from transcode.worker import MediaReader
+from transcode.worker import MediaReader, Shared
 
 
 class FaultySession:
@@ -45,7 +44,7 @@ async def test_what_a_session_can_not_take_is_told_and_ends_its_connection(error
     ours, theirs = socket.socketpair()
     told: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
     session = FaultySession(error)
-    MediaReader(theirs, session, lambda *failure: told.set_result(failure), Rounds())
+    MediaReader(theirs, session, lambda *failure: told.set_result(failure), Shared())
     with ours:
         ours.sendall(b"FLV")
         async with asyncio.timeout(5):
