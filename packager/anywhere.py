@@ -34,6 +34,8 @@ def anywhere(handler: Handler, *, playlist: bool) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         elsewhere = request.app.get(ELSEWHERE)
+        if PROXIED in request.headers and playlist and _is_beginning(request):
+            return error(MISDIRECTED, "nothing of the session is here yet")
         if elsewhere is None or PROXIED in request.headers or _is_certain(request, playlist):
             with suppress(SessionGone):
                 return await handler(request)
@@ -101,6 +103,13 @@ def _is_certain(request: web.Request, playlist: bool) -> bool:
         # Nothing follows; but the stream may have a later session elsewhere.
         return "session_id" in request.match_info
     return session.is_ready and session.quiet_s < session.target_duration_s * _QUIET_TARGET_DURATIONS
+
+
+def _is_beginning(request: web.Request) -> bool:
+    """Whether this node has the session, but nothing of it that a playlist could list: one without media has no
+    media sequence number, and a player would take that for 0."""
+    session = _session(request)
+    return session is not None and not session.is_ready and not session.presentation.ended
 
 
 def _is_due(request: web.Request, owner: Owner) -> bool:

@@ -48,9 +48,9 @@ class LiveSession:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every rendition has begun."""
+        """Whether every rendition has something to list."""
         renditions = self.presentation.renditions
-        return bool(renditions) and all(rendition.segments for rendition in renditions.values())
+        return bool(renditions) and all(rendition.has_media for rendition in renditions.values())
 
     @property
     def target_duration_s(self) -> int:

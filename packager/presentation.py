@@ -67,6 +67,11 @@ class Rendition:
         return None
 
     @property
+    def has_media(self) -> bool:
+        """Whether there is anything to list: an open segment without a part is not."""
+        return bool(self.segments) and (self.segments[0].complete or bool(self.segments[0].parts))
+
+    @property
     def next_part(self) -> tuple[int, int]:
         """Media sequence number and index of the part that comes next."""
         if not self.segments:

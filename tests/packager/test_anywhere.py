@@ -19,6 +19,7 @@ from packager import anywhere
 from packager.anywhere import SESSIONS
 from packager.elsewhere import PROXIED, Elsewhere
 from packager.origin import setup_origin
+from packager.publication import Part
 from tests.packager.conftest import MASTER, Origin
 from tests.packager.helpers import EDGE_ID, SESSION_ID, Writer, until
 
@@ -171,6 +172,23 @@ async def test_viewers_of_a_node_that_was_killed_go_on_with_the_session_where_it
     later.parts(3)
     response = await playlist
     assert response.status == 200 and b"MEDIA-SEQUENCE:7" in await response.read()
+
+
+@pytest.mark.parametrize("asked", ["a", "b"])
+async def test_no_node_answers_for_a_session_that_moves_before_there_is_media(nodes: Nodes, asked: str) -> None:
+    later = Writer(nodes.b.media_dir)
+    nodes.move_to(nodes.b)
+    for track in later.tracks:
+        later.publication.open_segment(track.name, 7, 14.0, True)
+    origin = getattr(nodes, asked).origin
+    waiting = [asyncio.create_task(origin.get(path)) for path in (MASTER, PLAYLIST)]
+    await until(lambda: nodes.a.owners.asked + nodes.b.owners.asked > 8 or any(task.done() for task in waiting))
+    assert not any(task.done() for task in waiting), "nothing can be listed yet"
+    for track in later.tracks:
+        later.publication.write_part(track.name, Part(b"part", 0.5, independent=True))
+    master, playlist = await asyncio.gather(*waiting)
+    assert master.status == 200
+    assert playlist.status == 200 and b"MEDIA-SEQUENCE:7" in await playlist.read()
 
 
 async def test_viewers_of_a_node_that_lets_go_are_passed_on(nodes: Nodes) -> None:
