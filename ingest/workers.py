@@ -38,7 +38,7 @@ from config.session import (
     encode_message,
 )
 from ingest.adoption import adopt_workers
-from ingest.worker_process import WorkerProcess
+from ingest.worker_process import WorkerProcess, start
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ class Worker:
     async def reap(self) -> int | None:
         """Wait for the end of the process and free what the system keeps of it. Returns its exit code if known."""
         code = await asyncio.to_thread(self._process.wait)
-        self._process.close()
+        await asyncio.to_thread(self._process.close)
         self.exited.set()
         return code
 
@@ -256,7 +256,7 @@ class WorkerPool:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         process = self._context.Process(target=_run_worker, args=(theirs, self._node_id, self._alone_s), daemon=True)
         try:
-            await asyncio.to_thread(process.start)
+            await asyncio.to_thread(start, process)
         except (OSError, EOFError):
             ours.close()
             raise
