@@ -33,6 +33,11 @@ class RecordedRendition:
         self.inits: dict[str, InitRecord] = {}
         self._segments: dict[int, StoredSegment] = {}
         self._in_order = True
+        self._encoded: list[bytes] = []
+
+    def add_encoded(self, line: bytes) -> None:
+        """Take in a segment's line as it is. Most who read a recording want one rendition, and decode only that."""
+        self._encoded.append(line)
 
     def add(self, segment: StoredSegment) -> None:
         """Take in a segment. One that is stored after all replaces the note that it is missing."""
@@ -47,7 +52,12 @@ class RecordedRendition:
 
     @property
     def segments(self) -> list[StoredSegment]:
-        """The segments by media sequence number."""
+        """The segments by media sequence number. Raises `ValueError` when a line is none."""
+        if self._encoded:
+            encoded, self._encoded = self._encoded, []
+            for line in decode_lines(b"\n".join(encoded)):
+                assert isinstance(line, StoredSegment)
+                self.add(line)
         if not self._in_order:
             self._segments = dict(sorted(self._segments.items()))
             self._in_order = True
@@ -62,6 +72,18 @@ class Recording:
         self.renditions: dict[str, RecordedRendition] = {}
         self.thumbnails: list[ThumbnailRecord] = []
         self.is_over = False
+
+    def feed_lines(self, data: bytes) -> None:
+        """Take in whole lines. Raises `ValueError` when one is none."""
+        for line in data.splitlines():
+            if line.startswith(b'["'):
+                name, quote, _ = line[2:].partition(b'"')
+                if not quote:
+                    raise ValueError(f"not a record of a recording: {line[:80]!r}")
+                self._rendition(name.decode()).add_encoded(line)
+            else:
+                for record in decode_lines(line):
+                    self.feed(record)
 
     def feed(self, line: Line) -> None:
         """Take in a record. Raises `ValueError` when a segment comes before its rendition."""
@@ -136,8 +158,7 @@ class RecordingReader:
             file.seek(offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        for line in decode_lines(whole):
-            self.recording.feed(line)
+        self.recording.feed_lines(whole)
         self._read[path] = inode, offset + len(whole)
         self.version += bool(whole)
 

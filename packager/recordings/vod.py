@@ -57,12 +57,12 @@ def held_recording(request: web.Request) -> HeldRecording | None:
     recording_id = request.match_info["recording_id"]
     try:
         held = request.app[LIBRARY].get(recording_id)
+        return held if held.recording.has_media else None
     except NoRecording:
         return None
     except ValueError as problem:
         log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
         return None
-    return held if held.recording.has_media else None
 
 
 async def _multivariant(request: web.Request) -> web.Response:
