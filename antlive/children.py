@@ -94,8 +94,8 @@ class Child:
         try:
             await asyncio.wait_for(process.wait(), stop_s)
         except TimeoutError:
-            log.warning("child_killed", child=self.name, after_s=stop_s)
             process.kill()
+            log.warning("child_killed", child=self.name, after_s=stop_s)
             await process.wait()
 
 

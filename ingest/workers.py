@@ -187,6 +187,7 @@ class WorkerPool:
         self._workers: set[Worker] = set()
         self._shared: Worker | None = None
         self._sharing = asyncio.Lock()
+        self._forking: set[asyncio.Task[Worker]] = set()
         self._reaping: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -229,6 +230,8 @@ class WorkerPool:
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """End all workers; those that don't go within `timeout_s` are killed."""
+        # The server process ends only after the last of its workers: one that is being forked counts.
+        await asyncio.gather(*self._forking, return_exceptions=True)
         workers = list(self._workers)
         for worker in workers:
             worker.stop()
@@ -253,6 +256,23 @@ class WorkerPool:
             return await self._fork()
 
     async def _fork(self) -> Worker:
+        """A new worker. A caller that is cancelled meanwhile leaves none behind: forking goes on to its end."""
+        task = asyncio.get_running_loop().create_task(self._start_process())
+        self._forking.add(task)
+        task.add_done_callback(self._forking.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, task: asyncio.Task[Worker]) -> None:
+        if (error := task.exception()) is None:
+            self.release(task.result())
+        else:
+            log.warning("worker_not_forked", error=f"{type(error).__name__}: {error}")
+
+    async def _start_process(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         process = self._context.Process(target=_run_worker, args=(theirs, self._node_id, self._alone_s), daemon=True)
         try:

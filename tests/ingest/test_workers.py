@@ -56,6 +56,22 @@ async def test_passthrough_sessions_that_begin_at_once_share_a_worker(pool: Work
     assert len(set(await asyncio.gather(*(pool.worker_for("passthrough") for _ in range(4))))) == 1
 
 
+async def test_a_worker_that_nobody_waits_for_any_more_is_not_left_behind() -> None:
+    """Else the server process, which ends after its last worker, would never end."""
+    pool = WorkerPool()
+    await pool.start()
+    asking = asyncio.create_task(pool.worker_for("standard"))
+    for _ in range(5):
+        await asyncio.sleep(0)  # until a thread has begun
+    # The loop stands still until that thread has forked the worker, so that the cancellation comes before the news.
+    while not any(server.children() for server in psutil.Process().children()):
+        os.sched_yield()
+    asking.cancel()
+    async with asyncio.timeout(10):
+        await pool.close()
+    assert asking.cancelled()
+
+
 async def test_ladder_sessions_have_a_worker_each_and_passthrough_sessions_share_one(
     pool: WorkerPool, tmp_path: Path
 ) -> None:
