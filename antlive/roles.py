@@ -42,6 +42,7 @@ log = structlog.get_logger()
 HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 IDLE_S = 75.0
+STALLED_MS = 60_000
 """How long the head of a request may take to come; more than a proxy in front keeps an idle connection (nginx: 60)."""
 
 
@@ -226,7 +227,7 @@ async def _recorder(settings: Settings) -> AsyncIterator[Running]:
 async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIterator[Running]:
     from antlive.http_runner import HttpRunner
     from antlive.malformed_http import LINE_MAX_BYTES, quiet_malformed_http
-    from packager.origin import hot_media
+    from packager.media_files import HOT
 
     quiet_malformed_http()
     async with AsyncExitStack() as stack:
@@ -234,6 +235,8 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         with _listening(settings, "HTTP_PORT", settings.http_port):
             listener = listen_http(settings) if http_fd is None else socket.socket(fileno=http_fd)
         stack.callback(listener.close)
+        # A viewer who takes nothing of what is sent is cut off by the system.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
         add_probes(app, NodeFiles(settings.data_dir))
@@ -244,10 +247,9 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         if role in ("web", "origin"):
             await _add_origin(stack, app, settings)
         # A viewer who leaves frees its held request at once.
-        hot = hot_media(settings.effective_media_dir) if role in ("web", "origin") else None
         runner = HttpRunner(
             app,
-            hot.answer if hot is not None else None,
+            app[HOT].answer if HOT in app else None,
             access_log=None,
             shutdown_timeout=0.5,
             handler_cancellation=True,

@@ -22,7 +22,8 @@ from aiohttp import ClientSession, web
 from antlive.http_runner import HttpRunner
 from benchmarks.nginx import running_nginx
 from benchmarks.report import Figure
-from packager.origin import hot_media, setup_origin
+from packager.media_files import HOT
+from packager.origin import setup_origin
 from packager.publication import Part
 from packager.samples import Track
 from tests.packager.helpers import EDGE_ID, SESSION_ID, audio_track, new_publication, video_track
@@ -119,7 +120,7 @@ async def _serve(media_dir: Path) -> None:
     app = web.Application()
     app.router.add_get("/bare", _bare)
     setup_origin(app, media_dir)
-    runner = HttpRunner(app, hot_media(media_dir).answer, access_log=None, handler_cancellation=True)
+    runner = HttpRunner(app, app[HOT].answer, access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)

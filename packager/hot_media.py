@@ -16,6 +16,10 @@ from typing import Final
 
 CAPACITY_BYTES: Final = 64 << 20
 LARGEST_FILE_BYTES: Final = 4 << 20
+HOT_S: Final = 120.0
+"""Media older than this are fetched by few, each from another place: those come from their files, bit by bit, so that
+many slow viewers of a long window cost no memory."""
+SMALL_FILE_BYTES: Final = 64 << 10
 
 _PLAIN_KEPT: Final = 256
 _PLAIN_MAX_BYTES: Final = 2048
@@ -57,17 +61,26 @@ class HotMedia:
         if match is None or not self._is_plain(data[match.end() - 2 :]):
             return None
         path = match[1]
-        file = self._files.get(path)
+        file = self._file(path, is_audio=match[2] == b"audio")
         if file is None:
-            file = self._load(path, is_audio=match[2] == b"audio")
-            if file is None:
-                return None
-        else:
-            self._files.move_to_end(path)
+            return None
         head, body = file
         self.answers += 1
         self.answered_bytes += len(body)
         return head + self._date_line(), body
+
+    def body(self, path: Path) -> bytes | None:
+        """The bytes of a file below the directory, the same object for all who send it; None where it is not hot."""
+        relative = path.relative_to(self._media_dir)
+        file = self._file(str(relative).encode(), is_audio=relative.parent.name == "audio")
+        return None if file is None else file[1]
+
+    def _file(self, path: bytes, *, is_audio: bool) -> tuple[bytes, bytes] | None:
+        file = self._files.get(path)
+        if file is None:
+            return self._load(path, is_audio=is_audio)
+        self._files.move_to_end(path)
+        return file
 
     def _is_plain(self, headers: bytes) -> bool:
         """Whether these are the headers of one request, and none of them changes what is to be sent."""
@@ -85,7 +98,9 @@ class HotMedia:
     def _load(self, path: bytes, *, is_audio: bool) -> tuple[bytes, bytes] | None:
         file = self._media_dir / path.decode()
         try:
-            if file.stat().st_size > LARGEST_FILE_BYTES:
+            stat = file.stat()
+            is_cold = stat.st_size > SMALL_FILE_BYTES and stat.st_mtime < time.time() - HOT_S
+            if stat.st_size > LARGEST_FILE_BYTES or is_cold:
                 return None
             body = file.read_bytes()
         except OSError:

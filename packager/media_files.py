@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from packager.growing_parts import GrowingPart
+from packager.hot_media import HotMedia
+from packager.shared_body import shared_answer
 
-MAX_IN_MEMORY_BYTES = 4 << 20
+HOT: Final = web.AppKey("hot_media", HotMedia)
 _NEEDS_FILE_RESPONSE = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
 
 
 def media_file(request: web.Request, path: Path, headers: Mapping[str, str]) -> web.StreamResponse | None:
     """The answer to a request for this file; None when there is no such file.
 
-    What a player asks for all the time, a whole part or segment, is read at once: the file was just written, and that
-    takes half the CPU time of aiohttp's file response, which knows ranges, conditions and how to send large files.
+    What players ask for all the time, a whole part or segment that was just written, is in memory once for all of them:
+    slow ones cost no more. aiohttp's file response, which knows ranges and conditions, takes twice the CPU time and
+    sends any other file bit by bit.
     """
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > MAX_IN_MEMORY_BYTES or not wants_whole_file(request):
-            return web.FileResponse(path, headers=headers)
-        return web.Response(body=path.read_bytes(), headers={**headers, hdrs.ACCEPT_RANGES: "bytes"})
-    except FileNotFoundError:
-        return None
+    if wants_whole_file(request) and (body := request.app[HOT].body(path)) is not None:
+        return shared_answer(body, {**headers, hdrs.ACCEPT_RANGES: "bytes"})
+    return web.FileResponse(path, headers=headers) if path.is_file() else None
 
 
 def wants_whole_file(request: web.Request) -> bool:

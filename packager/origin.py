@@ -20,11 +20,12 @@ from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
 from packager.hot_media import HotMedia
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
-from packager.media_files import media_file, stream_part, wants_whole_file
+from packager.media_files import HOT, media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
 from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
 from packager.publication import POSTER
+from packager.shared_body import shared_answer
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _VIDEO_TYPE: Final = "video/mp4"
@@ -60,6 +61,7 @@ def setup_origin(
     """
     app[SESSIONS] = LiveSessions(media_dir)
     app[GROWING] = GrowingParts()
+    app[HOT] = hot_media(media_dir)
     app[_HOLD] = hold_target_durations
     if elsewhere is not None:
         app[ELSEWHERE] = elsewhere
@@ -224,7 +226,7 @@ def _playlist(
     if known is None or known[0] != session.version:
         text = render(session.presentation).encode()
         known = session.rendered[key] = (session.version, text, None)
-    headers = {
+    headers: dict[str, str] = {
         hdrs.CACHE_CONTROL: cache_control,
         hdrs.CONTENT_TYPE: PLAYLIST_TYPE,
         hdrs.VARY: "Accept-Encoding",
@@ -235,5 +237,5 @@ def _playlist(
         if gzipped is None:
             gzipped = gzip.compress(known[1], 1, mtime=0)
             session.rendered[key] = (*known[:2], gzipped)
-        return web.Response(body=gzipped, headers=headers)
-    return web.Response(body=known[1], headers=headers)
+        return shared_answer(gzipped, headers)
+    return shared_answer(known[1], headers)

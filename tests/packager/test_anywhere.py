@@ -143,6 +143,15 @@ async def test_nobody_has_it(nodes: Nodes) -> None:
         assert (response.status, response.headers["Cache-Control"]) == (404, "public, max-age=1")
 
 
+@pytest.mark.parametrize("path", ["/live/{edge}/master.m3u8", "/live/{edge}/{session}/720p/0.m4s"])
+async def test_a_name_that_is_not_looked_up_now_is_503_at_once(nodes: Nodes, path: str) -> None:
+    """As an owner directory answers that has been asked for too many names that nobody has."""
+    nodes.a.owners.known = FakeOwner(url="", is_here=False, session_id="", is_live=False)
+    response = await nodes.a.origin.get(path.format(edge=EDGE_ID, session=SESSION_ID))
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "1" and response.headers["Cache-Control"] == "public, max-age=1"
+
+
 async def test_a_node_that_is_gone_is_waited_for_by_playlists(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anywhere, "AWAY_HOLD_S", 0.2)
     nodes.move_to(nodes.a, url="http://127.0.0.1:9")

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from antlive.http_runner import HttpRunner
 from packager.hot_media import HotMedia
+from packager.media_files import HOT
 from packager.origin import hot_media, setup_origin
 from tests.packager.conftest import BASE
 from tests.packager.helpers import EDGE_ID, SESSION_ID, Writer
@@ -37,7 +38,7 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     app = web.Application()
     setup_origin(app, tmp_path)
-    hot = hot_media(tmp_path)
+    hot = app[HOT]
     runner = HttpRunner(app, hot.answer, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

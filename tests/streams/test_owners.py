@@ -9,7 +9,7 @@ from streams.connection import open_redis
 from streams.ids import new_edge_id
 from streams.keys import Keys
 from streams.nodes import Node, NodeRegistry
-from streams.owners import REMEMBERED_S, Owner, OwnerDirectory
+from streams.owners import NOT_NOW, REMEMBERED_S, UNKNOWN_AT_ONCE, UNKNOWN_PER_S, Owner, OwnerDirectory
 from streams.state import Event
 from streams.store import StreamStore
 from tests.redis_server import redis_server
@@ -61,3 +61,28 @@ async def test_while_redis_is_away_what_is_known_stays_known() -> None:
             assert await owners.owner(new_edge_id()) is None
         await owners.close()
         await redis.aclose()
+
+
+async def test_made_up_names_are_looked_up_so_many_times_a_second_and_no_more(store: StreamStore) -> None:
+    now_s = 100.0
+    owners = OwnerDirectory(store.redis, store.keys, "node-b", lambda: now_s)
+    stream, _ = await new_stream(store)
+    await begin(store, stream)
+    known = await owners.owner(stream.edge_id)
+
+    async def asked() -> int:
+        stats = await store.redis.info("commandstats")
+        return int(stats["cmdstat_evalsha"]["calls"])
+
+    before = await asked()
+    for _ in range(UNKNOWN_AT_ONCE):
+        assert await owners.owner(new_edge_id()) is None
+    assert await asked() == before + UNKNOWN_AT_ONCE
+    for _ in range(100):
+        assert await owners.owner(new_edge_id()) == NOT_NOW
+    assert await asked() == before + UNKNOWN_AT_ONCE
+    assert await owners.owner(stream.edge_id) == known, "what is known is answered all the same"
+    now_s += 1
+    answers = [await owners.owner(new_edge_id()) for _ in range(UNKNOWN_PER_S + 50)]
+    assert answers.count(None) == UNKNOWN_PER_S
+    assert await owners.owner(stream.edge_id) == known
