@@ -33,6 +33,8 @@ class IngestLimits:
     takeover_memory_s: float = 60.0
     no_usable_media_s: float = 15.0
     worker_without_ingest_s: float = 15.0
+    worker_ping_s: float = 2.0
+    worker_pings_unanswered: int = 5
     worker_restarts: int = 3
     worker_restarts_within_s: float = 60.0
     srt_backlog: int = 64

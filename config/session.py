@@ -2,7 +2,7 @@
 
 The control socket is a SOCK_SEQPACKET pair; each packet is one JSON object with a `type`. Ingest sends `open`
 (a `SessionSpec`), `connect` (with the media socket of one encoder connection attached as a file descriptor),
-`end`, `drop` and `stop`; the worker sends the `Report`s below. A worker that has lost its ingest process is found by
+`end`, `drop` and `ping`; the worker sends the `Report`s below. A worker that has lost its ingest process is found by
 the next one at `worker_address`, and names its sessions first (`hosting`, `hosted`).
 """
 
@@ -170,11 +170,27 @@ class Hosted:
     type: Literal["hosted"] = "hosted"
 
 
-Message = Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint | Hosting | Hosted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Ingest to worker: are you there?"""
+
+    type: Literal["ping"] = "ping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """Worker to ingest: I am."""
+
+    type: Literal["pong"] = "pong"
+
+
+Message = (
+    Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint | Hosting | Hosted | Ping | Pong
+)
 _TYPES: dict[str, type[Any]] = {
     "open": Open, "connect": Connect, "end": End, "drop": Drop,
     "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health, "checkpoint": Checkpoint,
-    "hosting": Hosting, "hosted": Hosted,
+    "hosting": Hosting, "hosted": Hosted, "ping": Ping, "pong": Pong,
 }  # fmt: skip
 
 

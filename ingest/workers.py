@@ -33,6 +33,8 @@ from config.session import (
     Message,
     Note,
     Open,
+    Ping,
+    Pong,
     SessionSpec,
     decode_message,
     encode_message,
@@ -72,6 +74,7 @@ class Worker:
         control.setblocking(False)
         self._loop.add_reader(control, self.read_reports)
         self._gone = False
+        self.unanswered_pings = 0
 
     @property
     def session_count(self) -> int:
@@ -110,6 +113,11 @@ class Worker:
     def drop(self, session_id: str) -> None:
         """Stop the session without an end of its playlists; `Ended` comes when that is done."""
         self._send(Drop(session_id=session_id))
+
+    def ping(self) -> None:
+        """Ask whether it is there: `unanswered_pings` grows until it says so."""
+        self.unanswered_pings += 1
+        self._send(Ping())
 
     def forget(self, session_id: str) -> None:
         """The session is none of ours any more, whatever the worker thinks."""
@@ -155,7 +163,10 @@ class Worker:
 
     def _on_packet(self, packet: bytes) -> None:
         message = decode_message(packet)
-        if isinstance(message, Open | Connect | End | Drop | Hosting | Hosted):
+        if isinstance(message, Pong):
+            self.unanswered_pings = 0
+            return
+        if isinstance(message, Open | Connect | End | Drop | Hosting | Hosted | Ping):
             raise ValueError(f"a worker sent {message.type!r}")
         on_report = self._reports.get(message.session_id)
         if isinstance(message, Ended):
@@ -179,8 +190,17 @@ class Worker:
 class WorkerPool:
     """Starts workers and gives each session its worker. With a `node_id` the next run of this node can adopt them."""
 
-    def __init__(self, node_id: str = "", alone_s: float = LIMITS.worker_without_ingest_s) -> None:
+    def __init__(
+        self,
+        node_id: str = "",
+        alone_s: float = LIMITS.worker_without_ingest_s,
+        ping_s: float = LIMITS.worker_ping_s,
+        pings_unanswered: int = LIMITS.worker_pings_unanswered,
+    ) -> None:
         self._node_id = node_id
+        self._ping_s = ping_s
+        self._pings_unanswered = pings_unanswered
+        self._watching: asyncio.TimerHandle | None = None
         self._alone_s = alone_s
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([_WORKER_MODULE])
@@ -193,6 +213,7 @@ class WorkerPool:
     async def start(self) -> None:
         """Load the codec library in the server process, so that the first session doesn't wait for it."""
         await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
+        self._watch()
 
     async def adopt(self) -> dict[str, tuple[Worker, Hosting]]:
         """Take over the workers that a previous run has left: their sessions by id."""
@@ -230,6 +251,8 @@ class WorkerPool:
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """End all workers; those that don't go within `timeout_s` are killed."""
+        if self._watching is not None:
+            self._watching.cancel()
         # The server process ends only after the last of its workers: one that is being forked counts.
         await asyncio.gather(*self._forking, return_exceptions=True)
         workers = list(self._workers)
@@ -246,6 +269,19 @@ class WorkerPool:
         stop = getattr(multiprocessing.forkserver._forkserver, "_stop", None)
         if stop is not None:
             await asyncio.to_thread(stop)
+
+    def _watch(self) -> None:
+        """Kill the workers that hang: others go on with their sessions, as with those of any that dies.
+
+        Pings are counted, not seconds: a machine that was paused finds none unanswered.
+        """
+        for worker in list(self._workers):
+            if worker.unanswered_pings >= self._pings_unanswered:
+                log.error("worker_hangs", pid=worker.pid, sessions=worker.session_count)
+                worker.kill()
+            else:
+                worker.ping()
+        self._watching = asyncio.get_running_loop().call_later(self._ping_s, self._watch)
 
     async def _spawn(self) -> Worker:
         try:

@@ -38,6 +38,8 @@ from config.session import (
     Live,
     Message,
     Open,
+    Ping,
+    Pong,
     SessionSpec,
     decode_message,
     encode_message,
@@ -237,6 +239,8 @@ class Host:
             self._spawn(self._end(message.session_id))
         elif isinstance(message, Drop):
             self._spawn(self._end(message.session_id, final=False))
+        elif isinstance(message, Ping):
+            self._report(Pong())
         else:
             raise ValueError(f"ingest sent {message.type!r}")
 

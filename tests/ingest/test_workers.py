@@ -110,6 +110,28 @@ async def test_each_session_of_a_killed_worker_hears_of_it_once(pool: WorkerPool
     assert await pool.worker_for("passthrough") is not worker
 
 
+async def test_a_worker_that_hangs_is_killed_and_its_sessions_hear_of_it(tmp_path: Path) -> None:
+    pool = WorkerPool(ping_s=0.1, pings_unanswered=20)
+    await pool.start()
+    try:
+        well, hangs = await pool.worker_for("standard"), await pool.worker_for("passthrough")
+        session = Session(hangs, tmp_path, "se_1", "passthrough")
+        for pinged in (True, False):
+
+            async def told(pinged: bool = pinged) -> bool:
+                return (hangs.unanswered_pings > 0) is pinged
+
+            await wait_until(told, lambda: f"{hangs.unanswered_pings} unanswered pings")
+        os.kill(hangs.pid, signal.SIGSTOP)
+        report = await session.report()
+        assert isinstance(report, Failed) and report.code == WORKER_DIED
+        await asyncio.wait_for(hangs.exited.wait(), 10)
+        assert not well.exited.is_set() and psutil.pid_exists(well.pid)
+        assert await pool.worker_for("passthrough") is not hangs
+    finally:
+        await pool.close()
+
+
 async def test_no_dead_worker_is_closed_while_another_starts(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     # Starting looks at the processes that there are; a closed one it can't, or reads another's file.
     dies = await pool.worker_for("standard")
