@@ -13,7 +13,7 @@ from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
 from transcode.begun import Begun, new_record, open_publication
 from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ
 from transcode.passthrough_writers import ORIGIN_S, PassthroughWriters, kept_audio
-from transcode.plan import plan_source_parts
+from transcode.plan import longest_sound_s, plan_source_parts
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, TimedAudio, TimedVideo
@@ -68,7 +68,7 @@ class PassthroughOutput:
         self._publication = open_publication(spec, session, self._wall_time_s, after)
         self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
         self._publication.on_checkpoint = report
-        self._longest_sound_s = session.part_target_s - session.frozen["video_part_s"]
+        self._part_target_s, self._video_part_s = session.part_target_s, session.frozen["video_part_s"]
         self._writers = writers = PassthroughWriters(self._publication, session, self._track, after)
         self._video, self._video_segmenter = writers.video, writers.video_segmenter
         self._audio = writers.audio
@@ -176,7 +176,8 @@ class PassthroughOutput:
         self._audio.release(at_s)
         if self._next_audio_config is not None and self._next_form_known:
             form = kept_form(self._next_audio_config, self._next_sound)
-            form = None if _packet_s(form) > self._longest_sound_s else form
+            if longest_sound_s(self._video_part_s, _packet_s(form)) > self._part_target_s:
+                form = None
             self._audio = self._writers.change_audio(form, max(at_s, self._audio.end_s))
             self._audio.takes(self._next_audio_config)
             self._next_audio_config = self._next_sound = None

@@ -75,7 +75,12 @@ def plan_source_parts(part_s: float, frame_s: float, sounds_s: Iterable[float]) 
     """
     jitter_s = min(_SOURCE_JITTER_S, frame_s / 4)
     video_s = _up_to_ms(max(1, floor((part_s + jitter_s) / frame_s)) * frame_s + jitter_s)
-    return video_s, _up_to_ms(max(video_s, *(ceil(video_s / sound_s) * sound_s for sound_s in sounds_s)))
+    return video_s, _up_to_ms(max(video_s, *(longest_sound_s(video_s, sound_s) for sound_s in sounds_s)))
+
+
+def longest_sound_s(video_s: float, sound_s: float) -> float:
+    """How long the audio part can be of a video part of `video_s`: the whole packets of `sound_s` that begin in it."""
+    return ceil(video_s / sound_s) * sound_s
 
 
 def _up_to_ms(seconds: float) -> float:
