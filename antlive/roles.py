@@ -22,9 +22,11 @@ from redis.exceptions import RedisError
 
 from antlive.listener import listen_http
 from antlive.logs import configure_logs
+from antlive.metrics_page import MetricsPage, ingest_socket, serve_ingest_metrics
 from antlive.node import NodeFiles
 from antlive.node_url import node_url
 from antlive.probes import add_probes
+from antlive.request_meter import LOGGER, RequestMeter
 from antlive.signals import StopSignals
 from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
@@ -131,6 +133,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     from ingest.drain import Drain
     from ingest.event_follower import EventFollower
     from ingest.membership import Membership
+    from ingest.metrics import IngestMetrics
     from ingest.rtmp.server import RtmpServer
     from ingest.srt.directory import KeyDirectory
     from ingest.srt.directory_follower import DirectoryFollower
@@ -194,9 +197,13 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
                 latency_ms=settings.srt_latency_ms,
                 passphrase=settings.srt_passphrase,
             )
+        page = MetricsPage("ingest", redis)
+        page.registry.register(IngestMetrics(broadcasts))
+        with _listening(settings, "METRICS_PORT", settings.metrics_port or 0):
+            metrics_port = await serve_ingest_metrics(stack, page, settings, files)
         stack.push_async_callback(drain.close)
-        ports = {"rtmp_port": rtmp_port, "srt_port": srt_port}
-        yield Running(ports if rtmps_port is None else {**ports, "rtmps_port": rtmps_port}, drain)
+        ports = {"rtmp_port": rtmp_port, "srt_port": srt_port, "rtmps_port": rtmps_port, "metrics_port": metrics_port}
+        yield Running({name: port for name, port in ports.items() if port is not None}, drain)
 
 
 async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Settings) -> int | None:
@@ -239,18 +246,26 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
-        add_probes(app, NodeFiles(settings.data_dir))
+        files = NodeFiles(settings.data_dir)
+        add_probes(app, files)
+        redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
+        stack.push_async_callback(redis.aclose)
+        page = MetricsPage(role, redis, None if role == "control" else ingest_socket(files.node_id()))
+        page.add_to(app)
+        meter = RequestMeter()
+        page.registry.register(meter)
         if role in ("web", "control"):
-            redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
-            stack.push_async_callback(redis.aclose)
-            await _add_control(app, settings, http_port, StreamStore(redis, settings.redis_prefix), http_fd is not None)
+            store = StreamStore(redis, settings.redis_prefix)
+            await _add_control(app, settings, http_port, store, http_fd is not None, page)
         if role in ("web", "origin"):
-            await _add_origin(stack, app, settings)
+            await _add_origin(stack, app, settings, page, meter)
         # A viewer who leaves frees its held request at once.
+        meter.hot = app.get(HOT)
         runner = HttpRunner(
             app,
             app[HOT].answer if HOT in app else None,
-            access_log=None,
+            access_log=LOGGER,
+            access_log_class=meter.access_logger(),
             shutdown_timeout=0.5,
             handler_cancellation=True,
             keepalive_timeout=IDLE_S,
@@ -264,10 +279,11 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
 
 
 async def _add_control(
-    app: web.Application, settings: Settings, http_port: int, store: StreamStore, supervised: bool
+    app: web.Application, settings: Settings, http_port: int, store: StreamStore, supervised: bool, page: MetricsPage
 ) -> None:
     from control.app import setup_control
     from control.event_service import add_event_service
+    from control.metrics import ControlMetrics
     from control.reaper import add_reaper
     from control.urls import PublicUrls
     from control.webhooks.policy import webhook_policy
@@ -280,14 +296,18 @@ async def _add_control(
     )
     setup_control(app, settings, store, urls)
     redis_url = settings.redis_url or DEFAULT_REDIS_URL
-    add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
+    service = add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
+    page.registry.register(ControlMetrics(service))
     add_reaper(app, redis_url, settings.redis_prefix)
 
 
-async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Settings) -> None:
+async def _add_origin(
+    stack: AsyncExitStack, app: web.Application, settings: Settings, page: MetricsPage, meter: RequestMeter
+) -> None:
     from packager.anywhere import SESSIONS
     from packager.conformance.guard import GUARD, Guard
     from packager.elsewhere import Elsewhere
+    from packager.metrics import OriginMetrics
     from packager.origin import setup_origin
     from packager.player_page import setup_player
     from packager.recordings.vod import setup_vod
@@ -302,4 +322,5 @@ async def _add_origin(stack: AsyncExitStack, app: web.Application, settings: Set
     app[GUARD] = Guard(settings.conformance_share)
     app[SESSIONS].on_news = app[GUARD].look
     setup_vod(app, settings.effective_recordings_dir)
+    page.registry.register(OriginMetrics(app[SESSIONS], app[GUARD], meter.viewers))
     setup_player(app, HLS_JS_FILE)

@@ -22,7 +22,7 @@ from typing import cast
 import uvloop
 
 from config.limits import LIMITS
-from config.session import Container
+from config.session import Container, Stats
 from ingest.admission import Admission, Buffer, MediaSink, PublishRequest
 from ingest.bitrate_cap import BitrateCap
 from ingest.connected_encoder import ConnectedEncoder
@@ -97,6 +97,9 @@ class _Payloads:
 
     def disconnected(self) -> None:
         pass
+
+    def stats(self, cpu_s: float) -> Stats:
+        raise NotImplementedError
 
     def end(self, *, final: bool = True) -> None:
         pass

@@ -146,6 +146,24 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Worker to ingest: what the session has measured of itself (`transcode.meter`) since the last time."""
+
+    session_id: str
+    counts: dict[str, int]
+    seconds: dict[str, float]
+    durations: dict[str, tuple[list[int], float]]
+    """By stage: how many in each of `config.measures.BUCKETS_S`, and their sum in seconds."""
+    backlog: int
+    """How many units of the encoder wait now."""
+    av_drift_s: float
+    """How far sound is from its place beside the picture now, before it is corrected."""
+    cpu_s: float
+    """CPU time of the worker."""
+    type: Literal["stats"] = "stats"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hosting:
     """Worker to ingest that takes it over: it hosts this session.
 
@@ -185,11 +203,26 @@ class Pong:
 
 
 Message = (
-    Open | Connect | End | Drop | Live | Failed | Ended | Note | Health | Checkpoint | Hosting | Hosted | Ping | Pong
+    Open
+    | Connect
+    | End
+    | Drop
+    | Live
+    | Failed
+    | Ended
+    | Note
+    | Health
+    | Stats
+    | Checkpoint
+    | Hosting
+    | Hosted
+    | Ping
+    | Pong
 )
 _TYPES: dict[str, type[Any]] = {
     "open": Open, "connect": Connect, "end": End, "drop": Drop,
-    "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health, "checkpoint": Checkpoint,
+    "live": Live, "failed": Failed, "ended": Ended, "note": Note, "health": Health, "stats": Stats,
+    "checkpoint": Checkpoint,
     "hosting": Hosting, "hosted": Hosted, "ping": Ping, "pong": Pong,
 }  # fmt: skip
 

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     recording_reserve_mb: int = Field(
         512, ge=0, description="megabytes of the file system of recordings_dir that recordings leave free"
     )
+    metrics_port: Port | None = Field(
+        None,
+        description="TCP port of /metrics, /healthz and /readyz of `antlive ingest`; default: none, as the node's "
+        "other roles have them at http_port, and ingest's metrics with them",
+    )
     redis_url: str | None = Field(None, description="redis:// URL; default: an embedded Redis server")
     redis_prefix: str = Field("antlive:", description="prefix of every Redis key")
     api_key: str | None = Field(

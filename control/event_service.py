@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -56,6 +57,8 @@ class EventService:
         self._group = EventGroup(redis, prefix, lease_ms=lease_ms)
         self._queue = DeliveryQueue(redis, prefix)
         self.dispatcher: Dispatcher | None = None
+        self.webhook_attempts: Counter[str] = Counter()
+        """How each attempt ended: delivered, failed or dead."""
         self.consumer = EventConsumer(
             self._group,
             self._queue,
@@ -107,6 +110,7 @@ class EventService:
                     clock_ms=self._clock_ms,
                     backoff=self._backoff,
                     shares=self._shares,
+                    attempts=self.webhook_attempts,
                 )
                 tasks.create_task(self._keep_lead())
                 tasks.create_task(self.consumer.run())
@@ -143,12 +147,13 @@ def _flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     ]
 
 
-def add_event_service(app: web.Application, redis_url: str, prefix: str, policy: WebhookPolicy) -> None:
+def add_event_service(app: web.Application, redis_url: str, prefix: str, policy: WebhookPolicy) -> EventService:
     """Run an `EventService` as long as the application, with connections of its own: requests never wait for it."""
+    redis = open_redis(redis_url)
+    service = EventService(redis, prefix, policy)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        redis = open_redis(redis_url)
-        task = asyncio.create_task(EventService(redis, prefix, policy).run())
+        task = asyncio.create_task(service.run())
         yield
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -156,3 +161,4 @@ def add_event_service(app: web.Application, redis_url: str, prefix: str, policy:
         await redis.aclose()
 
     app.cleanup_ctx.append(run)
+    return service

@@ -9,13 +9,14 @@ from collections.abc import Callable
 import structlog
 
 from config.limits import IngestLimits
-from config.session import Checkpoint, Ended, Failed, Health, Live, Note, encode_message
+from config.session import Checkpoint, Ended, Failed, Health, Live, Note, Stats, encode_message
 from ingest.admission import CLEAN, PublishRequest
 from ingest.bitrate_cap import BitrateCap, cap_bps
 from ingest.connected_encoder import ConnectedEncoder
 from ingest.health import ConnectionHealth, told
 from ingest.restarts import RestartLimit
 from ingest.takeover import TakeoverRule
+from ingest.tally import Tally
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
@@ -43,6 +44,7 @@ class Broadcast:
         on_worker_died: Callable[[Broadcast], None],
         on_health: Callable[[Stream, IngestHealth | None], None],
         checkpoint: Checkpoint | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.stream = stream
         self.session_id = session_id
@@ -58,6 +60,12 @@ class Broadcast:
         self.checkpoint = checkpoint
         """How far the session has come on this node, or when it came here from another."""
         self._encoder: ConnectedEncoder | None = None
+        self._tally = tally or Tally()
+        self._begun_s = self._away_since_s = time.monotonic()
+        self.stats: Stats | None = None
+        """What the worker has measured last."""
+        self.protocol = "none"
+        """The protocol of the latest encoder, if this process has seen one."""
         self._connections = 0
         self._live = stream.state is State.LIVE  # gone on with after another node
         self._over = False
@@ -86,6 +94,27 @@ class Broadcast:
         )
 
     @property
+    def phase(self) -> str:
+        """What an operator calls the state that it is in."""
+        if self._encoder is None:
+            return "reconnecting"
+        return "live" if self._live else "connecting"
+
+    @property
+    def rtt_ms(self) -> float:
+        """The round trip to the encoder, if its protocol measures it; else 0."""
+        return 0.0 if self._encoder is None else self._encoder.usage.rtt_ms
+
+    def count_usage(self) -> None:
+        """Bring what is counted of the encoder's connection up to date."""
+        now_s = time.monotonic()
+        if self._encoder is not None:
+            self._encoder.count_usage(self._tally)
+        elif not self._over:
+            self._tally.away_s[self.stream.quality] += now_s - self._away_since_s
+        self._away_since_s = now_s
+
+    @property
     def delivering(self) -> bool:
         """Whether an encoder is connected that has sent media within the take-over limit."""
         encoder = self._encoder
@@ -106,6 +135,8 @@ class Broadcast:
             self._takeover.taken_over(time.monotonic(), same_address=previous.remote_host == request.remote_host)
             previous.connection.close("taken_over")
         self._connections += 1
+        self.count_usage()
+        self.protocol = request.protocol
         health = ConnectionHealth(request, self.stream.quality)
         cap = BitrateCap(cap_bps(self.stream.quality, self._limits), self._limits.bitrate_window_s)
         encoder = self._encoder = ConnectedEncoder(
@@ -113,6 +144,7 @@ class Broadcast:
         )
         encoder.hand_to(self.worker, self.session_id, str(self._connections))
         if self._connections > 1 and previous is None:
+            self._tally.reconnects[self.stream.quality] += 1
             self.transitions.submit(Event.ENCODER_BACK)
         self._arm(None if self._live else self._limits.no_usable_media_s, self._no_usable_media)
         self._log.debug("encoder_connected", protocol=request.protocol, connection=self._connections)
@@ -136,10 +168,13 @@ class Broadcast:
 
     def _encoder_left(self, encoder: ConnectedEncoder, reason: str) -> None:
         """The encoder's connection has ended: hold the session for its return."""
+        encoder.count_usage(self._tally)
         if encoder is not self._encoder:
             return
+        self.count_usage()
         self._encoder = None
         self._on_health(self.stream, None)
+        self._tally.disconnects[self.stream.quality] += 1
         if self._over:
             return
         self._log.debug("encoder_left", reason=reason, window_s=self.stream.reconnect_window_s)
@@ -188,6 +223,8 @@ class Broadcast:
         if isinstance(report, Live):
             if not self._over and not self._live:
                 self._live = True
+                tier = self.stream.quality
+                self._tally.time_to_live[tier, self.protocol].observe(time.monotonic() - self._begun_s)
                 if self._encoder is not None:
                     self._arm(None, None)
                 self.transitions.submit(Event.RENDITIONS_READY)
@@ -198,6 +235,7 @@ class Broadcast:
                 self._log.warning("session_failed", code=report.code, message=report.message)
                 # A session that is live can fail in one way only; the reason tells them apart.
                 event = None if self._live else _FAILURE_EVENTS.get(report.code)
+                self._tally.failed[self.stream.quality, report.code] += 1
                 self._finish(event or Event.PIPELINE_FAILED, report.code)
         elif isinstance(report, Ended):
             self.finished.set()
@@ -206,6 +244,9 @@ class Broadcast:
         elif isinstance(report, Health):
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
                 self._on_health(self.stream, health)
+        elif isinstance(report, Stats):
+            self.stats = report
+            self._tally.take(self.stream.quality, report)
         elif isinstance(report, Checkpoint):
             self.checkpoint = report
         elif isinstance(report, Note):
@@ -217,6 +258,7 @@ class Broadcast:
         was_over = self._over
         if not was_over and not self._restarts.take():
             self._log.warning("session_failed", code=report.code, message=report.message)
+            self._tally.failed[self.stream.quality, WORKER_DIED] += 1
             self._finish(Event.PIPELINE_FAILED, WORKER_DIED)
         if self.let_gone or (was_over and self._died_at_the_end):
             self.finished.set()

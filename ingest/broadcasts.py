@@ -18,6 +18,7 @@ from ingest.claims import Claims
 from ingest.health import HealthWriter
 from ingest.recovery import LeftSession, left_session
 from ingest.session_files import EDGE_DIRS, hide_session, remove_empty, remove_left, remove_session
+from ingest.tally import Tally
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Worker, WorkerPool
 from streams.events import StreamEvent
@@ -48,6 +49,7 @@ class Broadcasts:
         self._media_dir = settings.effective_media_dir
         self._broadcasts: dict[str, Broadcast] = {}
         self._health = HealthWriter(store)
+        self.tally = Tally()
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._claim = Claims(store, node_id, self._is_hosted)
@@ -61,6 +63,22 @@ class Broadcasts:
 
     async def publish(self, request: PublishRequest) -> MediaSink:
         """See `Admission.publish`."""
+        try:
+            return await self._publish(request)
+        except PublishRefused as refused:
+            self.tally.refused[request.protocol, refused.refusal.value] += 1
+            raise
+
+    def all(self) -> list[Broadcast]:
+        """Those whose session is not over."""
+        return [broadcast for broadcast in self._broadcasts.values() if not broadcast.over]
+
+    def count_usage(self) -> None:
+        """Bring the tally up to date."""
+        for broadcast in self.all():
+            broadcast.count_usage()
+
+    async def _publish(self, request: PublishRequest) -> MediaSink:
         hashed = key_hash(request.key)
         stream = await self._stream_of(hashed)
         if self.draining:
@@ -86,7 +104,7 @@ class Broadcasts:
 
     def hosted(self) -> list[HostedSession]:
         """The sessions that this node hosts."""
-        return [broadcast.hosted for broadcast in self._broadcasts.values() if not broadcast.over]
+        return [broadcast.hosted for broadcast in self.all()]
 
     def lost(self, session_ids: Collection[str]) -> None:
         """These sessions are another node's now: nothing more is written of them."""
@@ -224,6 +242,7 @@ class Broadcasts:
             self._worker_died,
             self._health.put,
             checkpoint,
+            self.tally,
         )
         self._broadcasts[stream.stream_id] = broadcast
         self._unsettled.add(broadcast)
@@ -318,6 +337,7 @@ class Broadcasts:
             message = f"no session worker could be started: {error}"
             broadcast.report(Failed(session_id=broadcast.session_id, code=WORKER_DIED, message=message))
             return
+        self.tally.workers_replaced[stream.quality] += 1
         log.warning("worker_replaced", stream_id=stream.stream_id, session_id=broadcast.session_id, pid=worker.pid)
         worker.open(self._spec(stream, broadcast.session_id), broadcast.report, broadcast.checkpoint)
         broadcast.go_on_with(worker)

@@ -12,6 +12,8 @@ from ingest.bitrate_cap import BitrateCap, BitrateWatch
 from ingest.handoff import WORKER_GONE, Handoff
 from ingest.health import ConnectionHealth
 from ingest.preamble import FlvPreamble
+from ingest.tally import Tally
+from ingest.usage import Usage
 from ingest.workers import Worker
 
 BITRATE_TOO_HIGH = "bitrate_too_high"
@@ -37,6 +39,8 @@ class ConnectedEncoder:
         self.stream_id = stream_id
         self.connection = request.connection
         self.remote_host = request.remote_host
+        self.protocol = request.protocol
+        self.usage = Usage(request.protocol, request.transport)
         self.health = health
         self.last_media_s = time.monotonic()
         self._container = _CONTAINERS[request.protocol]
@@ -65,6 +69,10 @@ class ConnectedEncoder:
         handoff = self._handoff = Handoff(sock, self._handoff_bytes, failed)
         if self._preamble is not None and (data := self._preamble.data()):
             handoff.write([data])
+
+    def count_usage(self, tally: Tally) -> None:
+        """Add what the connection has brought since the last time."""
+        self.usage.count(self._taken_bytes, tally)
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """See `MediaSink.write`."""

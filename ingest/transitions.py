@@ -46,6 +46,11 @@ class Transitions:
         """Queue a transition that happens now."""
         self._queue.put_nowait(_Item(event, reason, data, utc_now(), new_event_id()))
 
+    @property
+    def waiting(self) -> int:
+        """How many are not applied yet, but for the one that is under way."""
+        return self._queue.qsize()
+
     async def idle(self) -> None:
         """Return once everything queued so far is applied or refused."""
         await self._queue.join()

@@ -36,6 +36,7 @@ from config.session import (
     Ping,
     Pong,
     SessionSpec,
+    Stats,
     decode_message,
     encode_message,
 )
@@ -44,7 +45,7 @@ from ingest.worker_process import WorkerProcess, start
 
 log = structlog.get_logger()
 
-Report = Live | Failed | Ended | Note | Health | Checkpoint
+Report = Live | Failed | Ended | Note | Health | Stats | Checkpoint
 OnReport = Callable[[Report], None]
 
 WORKER_DIED = "worker_died"

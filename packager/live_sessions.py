@@ -127,6 +127,14 @@ class LiveSessions:
         self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def held_requests(self) -> int:
+        """How many requests wait, over all sessions."""
+        return sum(session.held_requests for session in self._sessions.values())
+
     def start(self) -> None:
         """Begin to watch; needs a running loop."""
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._changed)

@@ -34,6 +34,8 @@ class RenditionSegmenter:
         self._parts: list[Part] = []
         self._next_msn = publication.next_msn if publication.breaks else 0
         self._discontinuity = publication.breaks
+        self.published = 0
+        """Counts the parts and segments that have been published."""
         self.going_on = publication.add_rendition(track)
         """Where a rendition goes on that another worker has begun."""
         if self.going_on is not None:
@@ -81,6 +83,7 @@ class RenditionSegmenter:
             self._parts.append(self._take_part(self._part))
         if self._parts:
             self._publication.finish_segment(self._track.name, self._parts)
+            self.published += 1
         self._parts = []
 
     def _cut(self, cut: Cut) -> None:
@@ -89,6 +92,7 @@ class RenditionSegmenter:
         elif cut is Cut.PART and self._part is not None:
             self._parts.append(self._take_part(self._part))
             self._publication.write_part(self._track.name, self._parts[-1])
+            self.published += 1
 
     def _open_segment(self, sample: Sample) -> None:
         # A number already given out never comes again, whatever the policy says.

@@ -41,14 +41,17 @@ class Ladder:
             scaled = self._frames[index] = scaler.scale(scaled)
         self._is_new = True
 
-    def encode(self, tick: int) -> None:
-        """Encode the current picture at this tick in every rendition that has a frame there."""
+    def encode(self, tick: int, arrived_s: float | None = None) -> None:
+        """Encode the current picture at this tick in every rendition that has a frame there.
+
+        `arrived_s` is when the picture came, in monotonic seconds, if it is shown for the first time.
+        """
         if not self._is_new:
             self._uneven_until_tick = tick + _UNEVEN_TICKS
         self._is_new = False
         for frame, rung in zip(self._frames, self._rungs, strict=True):
             if frame is not None and tick % rung.ticks_per_frame == 0 and tick >= rung.first_tick:
-                rung.put(frame, tick)
+                rung.put(frame, tick, arrived_s)
 
     def close(self) -> None:
         """Flush every rendition. Returns when the last sample is published."""

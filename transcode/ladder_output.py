@@ -15,6 +15,7 @@ from transcode.audio import AAC_FRAME_SAMPLES, AudioTranscoder
 from transcode.begun import Begun, new_record, open_publication
 from transcode.ladder import Ladder
 from transcode.ladder_plan import LadderPlan
+from transcode.meter import SessionMeter
 from transcode.rung_thread import RungThread
 from transcode.thumbnails import Thumbnails
 from transcode.video import RungEncoder
@@ -36,6 +37,8 @@ class LadderOutput:
         on_error: Callable[[BaseException], None],
         now_s: float,
         begun: Begun | None = None,
+        *,
+        meter: SessionMeter,
     ) -> None:
         session = (
             begun.session
@@ -66,7 +69,7 @@ class LadderOutput:
             going_on = segmenter.going_on
             encoder.start_at(self._tick(going_on.start_s if going_on else start_s))
             thumbnails = self._thumbnails(session.recording) if encoder is encoders[-1] else None
-            rungs.append(RungThread(encoder, segmenter, on_error, thumbnails))
+            rungs.append(RungThread(encoder, segmenter, on_error, meter, thumbnails))
         self.first_tick = min(rung.first_tick for rung in rungs)
         track_hz = self.transcoder.track.timescale_hz
         self.audio_segmenter = RenditionSegmenter(publication, self.transcoder.track, self._cuts(track_hz))

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
-from config.session import Container, Failed, Health, Live, Note, SessionSpec
+from config.session import Container, Failed, Health, Live, Note, SessionSpec, Stats
 from transcode.audio_thread import AudioThread
 from transcode.begun import Begun, session_dir
 from transcode.grid import FrameGrid
@@ -14,6 +14,7 @@ from transcode.ladder import Ladder
 from transcode.ladder_output import LadderOutput
 from transcode.ladder_plan import Colours, LadderPlan
 from transcode.last_picture import black_picture, last_picture
+from transcode.meter import SessionMeter
 from transcode.readiness import Readiness
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedVideo
@@ -32,6 +33,7 @@ class LadderSession:
         self._spec = spec
         self._report = report
         self._failed = False
+        self._meter = SessionMeter()
         self._output: LadderOutput | None = None
         self._audio = AudioThread(self._on_error)
         going_on = None
@@ -43,7 +45,7 @@ class LadderSession:
             going_on = self._go_on(plan, begun)
         self._source = Source(self._clock)
         self._video = VideoThread(
-            self._clock, self._begin, self._audio.video_at, self._on_error, spec.slate_image, going_on
+            self._clock, self._begin, self._audio.video_at, self._on_error, self._meter, spec.slate_image, going_on
         )
 
     def connected(self, container: Container) -> None:
@@ -72,6 +74,10 @@ class LadderSession:
     def congested(self) -> bool:
         return self._video.backlog > _CONGESTED_UNITS
 
+    def stats(self, cpu_s: float) -> Stats:
+        drift_s = 0.0 if self._output is None else self._output.transcoder.clock.drift_s
+        return self._meter.take(self._spec.session_id, backlog=self._video.backlog, av_drift_s=drift_s, cpu_s=cpu_s)
+
     def end(self, *, final: bool = True) -> None:
         self._video.close()
         self._audio.close()
@@ -91,7 +97,8 @@ class LadderSession:
             lag_s=self._clock.lag.lag_s,
             colours=Colours.of(first_frame),
         )
-        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, self._clock.now_s()))
+        now_s = self._clock.now_s()
+        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, now_s, meter=self._meter))
         width_px, height_px = shape_px
         names = [rendition.name for rendition in plan.renditions]
         fields = {"width_px": width_px, "height_px": height_px, "frame_rate": float(rate), "renditions": names}
@@ -101,7 +108,7 @@ class LadderSession:
     def _go_on(self, plan: LadderPlan, begun: Begun) -> GoingOn:
         """Where another worker stopped: the last picture is shown until the encoder's next keyframe is here."""
         now_s = self._clock.now_s()
-        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, now_s, begun))
+        output = self._start(plan, LadderOutput(self._spec, plan, self._on_error, now_s, begun, meter=self._meter))
         grid = FrameGrid(plan.rate, plan.origin_s)
         grid.next_tick = output.first_tick
         top = plan.renditions[0].name
@@ -118,7 +125,14 @@ class LadderSession:
     def _start(self, plan: LadderPlan, output: LadderOutput) -> LadderOutput:
         self._output = output
         names = [*(rendition.name for rendition in plan.renditions), output.transcoder.track.name]
-        output.publication.on_published = Readiness(names, self._go_live).published
+        ready = Readiness(names, self._go_live)
+        expected_s = plan.cuts.part_target_s if self._spec.low_latency else self._spec.segment_s
+
+        def published(rendition: str) -> None:
+            self._meter.published(rendition, expected_s)
+            ready.published(rendition)
+
+        output.publication.on_published = published
         output.publication.on_checkpoint = self._report
         self._audio.start(output.transcoder, plan.origin_s, output.audio_segmenter)
         return output

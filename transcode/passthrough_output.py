@@ -11,6 +11,7 @@ from packager.records import SessionRecord
 from packager.samples import VideoTrack
 from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
 from transcode.begun import Begun, new_record, open_publication
+from transcode.meter import SessionMeter
 from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ
 from transcode.passthrough_writers import ORIGIN_S, PassthroughWriters, kept_audio
 from transcode.plan import longest_sound_s, plan_source_parts
@@ -50,6 +51,8 @@ class PassthroughOutput:
         first_keyframe: bytes,
         first_sound: bytes | None,
         begun: Begun | None = None,
+        *,
+        meter: SessionMeter,
     ) -> None:
         self._spec = spec
         self._report = report
@@ -59,14 +62,17 @@ class PassthroughOutput:
         self._shift_s: float | None = None
         self._zero_wall_s = clock.start_wall_s
         self._zero_wall_shift_s: float | None = None
-        self._last_arrival_s = self._last_audio_arrival_s = clock.now_s()
+        self._last_arrival_s = self._last_audio_arrival_s = self._last_picture_s = clock.now_s()
         self._measured_bytes = 0
         self._peak_bps = 0.0
         self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps)
         session = begun.session if begun is not None else self._new_record(kept_form(audio, first_sound), hints)
         after = begun.after if begun is not None else None
         self._publication = open_publication(spec, session, self._wall_time_s, after)
-        self._publication.on_published = Readiness([self._track.name, "audio"], self._go_live).published
+        self._ready = Readiness([self._track.name, "audio"], self._go_live)
+        self._meter = meter
+        self._part_s = session.part_target_s if session.low_latency else spec.segment_s
+        self._publication.on_published = self._published
         self._publication.on_checkpoint = report
         self._part_target_s, self._video_part_s = session.part_target_s, session.frozen["video_part_s"]
         self._writers = writers = PassthroughWriters(self._publication, session, self._track, after)
@@ -123,6 +129,11 @@ class PassthroughOutput:
             self._audio.add(unit.data, unit.pts_s + self._shift_s)
         self._last_arrival_s = unit.arrival_s
 
+    @property
+    def av_drift_s(self) -> float:
+        """How far the source's sound was last from the place that it was given."""
+        return self._audio.drift_s
+
     def end(self, *, final: bool = True) -> None:
         """Publish what is left and, if `final`, close the playlists."""
         self._video.flush()
@@ -144,6 +155,7 @@ class PassthroughOutput:
             self._move_to_end(unit.dts_s)
         dts_s = unit.dts_s + self._shift_s
         self._video.add(dts_s, dts_s + unit.pts_s - unit.dts_s, unit.keyframe, unit.data)
+        self._last_picture_s = unit.arrival_s
         self._measure_bitrate(dts_s, len(unit.data))
         if unit.arrival_s - self._last_audio_arrival_s > SILENT_AFTER_S:
             self._audio.fill(dts_s)
@@ -204,6 +216,13 @@ class PassthroughOutput:
             if self._zero_wall_shift_s != self._shift_s or abs(zero_s - self._zero_wall_s) > _LARGEST_DRIFT_S:
                 self._zero_wall_s, self._zero_wall_shift_s = round(zero_s, 3), self._shift_s
         return self._zero_wall_s + media_s
+
+    def _published(self, rendition: str) -> None:
+        self._meter.published(rendition, self._part_s)
+        if rendition != "audio":
+            # What is published ends with the picture that came last.
+            self._meter.observe("part", self._clock.now_s() - self._last_picture_s)
+        self._ready.published(rendition)
 
     def _go_live(self) -> None:
         self._publication.make_current()

@@ -5,8 +5,9 @@ Runs on its worker's loop, without threads and, unless audio must be made, witho
 
 from __future__ import annotations
 
-from config.session import Container, Health, SessionSpec
+from config.session import Container, Health, SessionSpec, Stats
 from transcode.begun import Begun, close_playlists
+from transcode.meter import SessionMeter
 from transcode.passthrough_output import PassthroughOutput
 from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedUnit, TimedVideo
@@ -32,6 +33,7 @@ class PassthroughSession:
         self._hints = Hints()
         self._waiting: list[TimedVideo | TimedAudio] = []
         self._output: PassthroughOutput | None = None
+        self._meter = SessionMeter()
 
     def connected(self, container: Container) -> None:
         self._source = Source(self._clock, container)
@@ -51,6 +53,10 @@ class PassthroughSession:
     @property
     def congested(self) -> bool:
         return False
+
+    def stats(self, cpu_s: float) -> Stats:
+        drift_s = 0.0 if self._output is None else self._output.av_drift_s
+        return self._meter.take(self._spec.session_id, backlog=0, av_drift_s=drift_s, cpu_s=cpu_s)
 
     def end(self, *, final: bool = True) -> None:
         if self._output is not None:
@@ -96,6 +102,7 @@ class PassthroughSession:
             waiting[0].data,
             first_sound,
             self._begun,
+            meter=self._meter,
         )
         self._waiting = []
         for held in waiting:

@@ -84,6 +84,10 @@ class AudioTrackWriter(Protocol):
     def end_s(self) -> float:
         """Published time at which the next packet is due."""
 
+    @property
+    def drift_s(self) -> float:
+        """How far the last packet was from its place."""
+
     def flush(self) -> None:
         """Publish the rest. Nothing may be added afterwards."""
 
@@ -114,6 +118,7 @@ class CopiedAudio(_Paced):
         self._next = round(start_s * self._rate_hz)
         self._jump = _AUDIO_JUMP_S * self._rate_hz
         self._rejoining = False
+        self.drift_s = 0.0
 
     def takes(self, config: AudioConfig) -> bool:
         """See `AudioTrackWriter.takes`. The configuration is part of the init segment."""
@@ -129,6 +134,7 @@ class CopiedAudio(_Paced):
         if offset > jump:
             self.fill(pts_s)
         self._rejoining = False
+        self.drift_s = pts_s - self.end_s
         self._append(data, samples)
 
     def fill(self, until_s: float) -> None:
@@ -186,6 +192,10 @@ class TranscodedAudio(_Paced):
 
     def rejoin(self, at_s: float) -> None:
         self.transcoder.clock.resync()
+
+    @property
+    def drift_s(self) -> float:
+        return self.transcoder.clock.drift_s
 
     @property
     def end_s(self) -> float:

@@ -26,12 +26,18 @@ class SampleClock:
         # What a player can't hear as an offset, and an encoder's jittery timestamps stay below.
         self._jump_samples = int(0.035 * sample_rate_hz)
         self._settled_samples = int(0.003 * sample_rate_hz)
+        self._sample_rate_hz = sample_rate_hz
         self._drift_samples = 0.0
         self._flowing = False
         self.position = 0
         """The number of samples that the clock has given out."""
         self.silence_samples = 0
         self.cut_samples = 0
+
+    @property
+    def drift_s(self) -> float:
+        """How far the source's blocks are from their place, on average of the last ones."""
+        return self._drift_samples / self._sample_rate_hz
 
     def place(self, block: Block, at: int) -> list[Block]:
         """What to append for a block that should start at sample `at`: silence before it, and what is left of it."""

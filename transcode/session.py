@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from config.session import Container, Message
+from config.session import Container, Message, Stats
 
 Report = Callable[[Message], None]
 """Takes a message for ingest. May be called from any thread."""
@@ -26,6 +26,9 @@ class Session(Protocol):
     @property
     def congested(self) -> bool:
         """Whether so much waits inside that the caller should stop reading for a while."""
+
+    def stats(self, cpu_s: float) -> Stats:
+        """What it has measured since the last time; `cpu_s` is passed on. Called on the worker's loop."""
 
     def end(self, *, final: bool = True) -> None:
         """Flush, close the playlists, free everything. Blocks until done; called once, from any thread.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ from av.video.frame import VideoFrame
 from transcode.frame_rate import enough_to_measure, grid_rate
 from transcode.grid import FrameGrid
 from transcode.ladder import Ladder
+from transcode.meter import SessionMeter
 from transcode.picture import displayed_size
 from transcode.source import SessionClock, TimedVideo
 from transcode.units import Hints, VideoConfig
@@ -64,6 +66,7 @@ class VideoThread:
         build_ladder: BuildLadder,
         on_tick: Callable[[float, float], None],
         on_error: Callable[[BaseException], None],
+        meter: SessionMeter,
         slate_image: str = "",
         going_on: GoingOn | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class VideoThread:
         self._build_ladder = build_ladder
         self._on_tick = on_tick
         self._on_error = on_error
+        self._meter = meter
         self._inbox: queue.Queue[VideoUnit | None] = queue.Queue()
         self._decoder: VideoDecoder | None = None
         self._rate_hint: float | None = None
@@ -86,8 +90,6 @@ class VideoThread:
         self._ladder: Ladder | None = None
         self._behind = False
         self._away = False
-        self.dropped = 0
-        """Frames not encoded because the session was behind."""
         if going_on is not None:
             self._go_on(going_on)
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
@@ -175,13 +177,16 @@ class VideoThread:
 
     def _decode(self, unit: TimedVideo) -> None:
         behind_s = self._clock.now_s() - unit.arrival_s
+        self._meter.observe("queue", behind_s)
         if behind_s > FAR_BEHIND_S:
             self._awaiting_keyframe = True
         if self._decoder is None or (self._awaiting_keyframe and not unit.keyframe):
-            self.dropped += 1
+            self._meter.count("frames_dropped")
             return
         self._awaiting_keyframe = False
+        begun_s = time.monotonic()
         frames = self._decoder.decode(unit.data, round(unit.dts_s * 1e6), round(unit.pts_s * 1e6), unit.keyframe)
+        self._meter.observe("decode", time.monotonic() - begun_s)
         self._frames(frames, unit.arrival_s)
 
     def _frames(self, frames: list[VideoFrame], arrival_s: float) -> None:
@@ -198,27 +203,33 @@ class VideoThread:
         assert self._ladder is not None
         ticks = self._grid.place(media_s)
         if ticks is None:
+            self._meter.count("frames_dropped")
             return
         self._away = False
         for tick in ticks[:-1]:
             self._ladder.encode(tick)
+        self._meter.count("frames_repeated", len(ticks) - 1)
         behind_s = self._clock.now_s() - arrival_s
         self._behind = behind_s > (CAUGHT_UP_S if self._behind else BEHIND_S)
+        arrived_s: float | None = None
         if self._behind and ticks[-1] > 0:
-            self.dropped += 1
-        else:
-            self._show(self._ladder, frame, aspect, ticks[-1])
-        self._ladder.encode(ticks[-1])
+            self._meter.count("frames_dropped")
+        elif self._show(self._ladder, frame, aspect, ticks[-1]):
+            arrived_s = time.monotonic() - behind_s
+        self._ladder.encode(ticks[-1], arrived_s)
         self._on_tick(self._grid.end_s, self._clock.now_s())
 
-    def _show(self, ladder: Ladder, frame: VideoFrame, aspect: Fraction, tick: int) -> None:
+    def _show(self, ladder: Ladder, frame: VideoFrame, aspect: Fraction, tick: int) -> bool:
+        begun_s = time.monotonic()
         try:
             ladder.show(frame, aspect, tick)
         except av.FFmpegError:
-            self.dropped += 1
-            return
+            self._meter.count("frames_dropped")
+            return False
+        self._meter.observe("scale", time.monotonic() - begun_s)
         self._last_frame, self._last_aspect = frame, aspect
         self._last_shown_s, self._slate_shown = self._clock.now_s(), False
+        return True
 
     def _show_slate(self, ladder: Ladder) -> None:
         # Drawing loads an imaging library, which a source that stays never needs.
@@ -249,4 +260,6 @@ class VideoThread:
             self._show_slate(self._ladder)
         for tick in ticks:
             self._ladder.encode(tick)
+        self._meter.count("frames_repeated", len(ticks))
+        self._meter.spend("frozen", float(len(ticks) / self._grid.rate))
         self._on_tick(self._grid.end_s, now_s)

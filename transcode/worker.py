@@ -54,6 +54,7 @@ from transcode.units import BadMedia, UnsupportedCodec
 _READ_BYTES = 256 * 1024
 _CONGESTION_PAUSE_S = 0.02
 _SAME_TIME_S = 0.5
+_STATS_EVERY_S = 2.0
 _CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 
 
@@ -147,6 +148,8 @@ class Host:
         self._give_up: asyncio.TimerHandle | None = None
         self._listener: socket.socket | None = None
         self.finished = asyncio.Event()
+        self._cpu_s = 0.0
+        self._loop.call_later(_STATS_EVERY_S, self._tell_stats)
         if node_id:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._listener.bind(worker_address(node_id, str(os.getpid())))
@@ -286,6 +289,15 @@ class Host:
             self._control.send(encode_message(message))
         if isinstance(message, Failed):
             self._spawn(self._end(message.session_id))
+
+    def _tell_stats(self) -> None:
+        if self.finished.is_set():
+            return
+        for session in self._sessions.values():
+            # The worker's time is told once, whoever of its sessions it was for.
+            before_s, self._cpu_s = self._cpu_s, time.process_time()
+            self._report(session.stats(self._cpu_s - before_s))
+        self._loop.call_later(_STATS_EVERY_S, self._tell_stats)
 
     async def _end(self, session_id: str, *, final: bool = True) -> None:
         session = self._sessions.pop(session_id, None)

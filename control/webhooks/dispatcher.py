@@ -28,6 +28,7 @@ POLL_S: Final = 0.25
 """How often Redis is asked for what is due, besides whenever something was routed or finished here."""
 
 PURGE_S: Final = 5.0
+_OUTCOMES: Final = {DeliveryState.DELIVERED: "delivered", DeliveryState.DEAD: "dead"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class Dispatcher:
         clock_ms: Callable[[], int],
         backoff: Backoff,
         shares: Shares,
+        attempts: Counter[str] | None = None,
     ) -> None:
         self._queue = queue
         self._holder = holder
@@ -82,6 +84,7 @@ class Dispatcher:
         self._clock_ms = clock_ms
         self._backoff = backoff
         self._shares = shares
+        self._attempts = Counter() if attempts is None else attempts
         self._woken = asyncio.Event()
         self._lanes: set[tuple[str, str]] = set()  # under way: webhook id, lane
         self._by_webhook: Counter[str] = Counter()
@@ -157,6 +160,7 @@ class Dispatcher:
         else:
             self._suspects.add(webhook.webhook_id)
         finished = self._finished(delivery, attempt)
+        self._attempts[_OUTCOMES.get(finished.state, "failed")] += 1
         following = await self._queue.finish(self._holder, webhook.webhook_id, delivery, finished)
         _log_attempt(webhook, delivery, finished, round(took_s * 1000))
         return following

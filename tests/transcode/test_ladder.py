@@ -21,7 +21,7 @@ class Rung:
         self.first_tick = first_tick
         self.got: list[tuple[int, int]] = []
 
-    def put(self, frame: VideoFrame, tick: int) -> None:
+    def put(self, frame: VideoFrame, tick: int, arrived_s: float | None) -> None:
         self.got.append((tick, int(frame.to_ndarray()[0, 0])))
 
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from config.session import Container
+from config.session import Container, Stats
 from transcode.units import BadMedia, UnsupportedCodec
 from transcode.worker import MediaReader, Shared
 
@@ -28,6 +28,9 @@ class FaultySession:
 
     def disconnected(self) -> None:
         self.is_disconnected = True
+
+    def stats(self, cpu_s: float) -> Stats:
+        raise NotImplementedError
 
     def end(self, *, final: bool = True) -> None: ...
 

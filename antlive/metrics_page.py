@@ -1,0 +1,132 @@
+"""`/metrics`: of a process, and of the ingest process of the same node if there is one, in one answer.
+
+Ingest has no HTTP port of its own unless `metrics_port` says so: it answers on an abstract Unix socket whose name holds
+the node's id, and whoever serves HTTP for the node asks there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from antlive.node import NodeFiles
+from antlive.probes import add_probes
+from antlive.process_metrics import ProcessMetrics
+from config.families import gauge, gauges
+from config.settings import Settings
+
+PATH: Final = "/metrics"
+_PING_S: Final = 0.5
+_INGEST_S: Final = 2.0
+
+
+def ingest_socket(node_id: str) -> str:
+    """The address at which a node's ingest process answers."""
+    return f"\0antlive/{node_id}/ingest"
+
+
+class MetricsPage:
+    """The metrics of one process. `ask_ingest` is the socket of another one to join in."""
+
+    def __init__(self, role: str, redis: Redis | None, ask_ingest: str | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(ProcessMetrics(role))
+        self._role = role
+        self._redis = redis
+        self._ask_ingest = ask_ingest
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve it."""
+        app.router.add_get(PATH, self._answer)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        redis, ingest = await asyncio.gather(self._redis_state(), self._of_ingest())
+        joined = CollectorRegistry()
+        joined.register(_Joined([*self.registry.collect(), *redis, *ingest]))
+        headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4, hdrs.CACHE_CONTROL: "no-store"}
+        return web.Response(body=generate_latest(joined), headers=headers)
+
+    async def _redis_state(self) -> list[Metric]:
+        if self._redis is None:
+            return []
+        begun_s = time.monotonic()
+        try:
+            async with asyncio.timeout(_PING_S):
+                await self._redis.ping()
+            is_up = 1
+        except (RedisError, OSError):  # a timeout is an OSError
+            is_up = 0
+        took_s = time.monotonic() - begun_s
+        return [
+            gauges("redis_up", "1 if Redis answers", ("role",), {self._role: is_up}),
+            gauges("redis_ping_seconds", "how long Redis took to answer", ("role",), {self._role: took_s}),
+        ]
+
+    async def _of_ingest(self) -> list[Metric]:
+        if self._ask_ingest is None:
+            return []
+        try:
+            async with asyncio.timeout(_INGEST_S):
+                found = list(text_string_to_metric_families(await _get(self._ask_ingest)))
+        except (OSError, ValueError):
+            found = []
+        return [*found, gauge("ingest_up", "1 if the node's ingest process answers", int(bool(found)))]
+
+
+async def serve_ingest_metrics(
+    stack: AsyncExitStack, page: MetricsPage, settings: Settings, files: NodeFiles
+) -> int | None:
+    """Answer on the node's socket, and on `metrics_port` if there is one; its actual number. Raises `OSError`."""
+    app = web.Application()
+    page.add_to(app)
+    add_probes(app, files)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.UnixSite(runner, ingest_socket(files.node_id())).start()
+    if settings.metrics_port is None:
+        return None
+    await web.TCPSite(runner, settings.bind, settings.metrics_port).start()
+    return int(runner.addresses[-1][1])
+
+
+class _Joined(Collector):
+    """Families of several processes: one name is one family."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families: dict[str, Metric] = {}
+        for family in families:
+            known = self._families.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families.values()
+
+
+async def _get(address: str) -> str:
+    """The metrics page at an abstract Unix socket, which no HTTP client connects to on every event loop."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        sock.connect(address)
+        reader, writer = await asyncio.open_unix_connection(sock=sock)
+        try:
+            writer.write(f"GET {PATH} HTTP/1.0\r\n\r\n".encode())
+            head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+    if head.split()[1:2] != [b"200"]:
+        raise ValueError(f"ingest answered {head[:32]!r}")
+    return body.decode()

@@ -1,0 +1,82 @@
+"""Counts what HTTP clients ask for and get, where aiohttp would write an access log."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractAccessLogger
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from config.families import counters, histograms
+from config.measures import Durations
+from packager.hot_media import HotMedia
+from packager.viewers import Viewers
+
+_BODILESS = frozenset({204, 304})
+
+
+class RequestMeter(Collector):
+    """The requests of one process. `kind` is api, playlist, media or other."""
+
+    def __init__(self) -> None:
+        self.viewers = Viewers()
+        self.hot: HotMedia | None = None
+        """What is answered before aiohttp sees the request."""
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._durations: defaultdict[str, Durations] = defaultdict(Durations)
+
+    def count(self, request: web.BaseRequest, response: web.StreamResponse, took_s: float) -> None:
+        """One that is answered."""
+        kind = _kind(request.path)
+        self._requests[kind, f"{response.status // 100}xx"] += 1
+        self._durations[kind].observe(took_s)
+        if request.method != hdrs.METH_HEAD and response.status not in _BODILESS:
+            # A file that the kernel sends is in its length only.
+            self._bytes[kind] += response.content_length or response.body_length
+        if kind == "playlist":
+            headers = request.headers
+            # A cache in front, if it says so, asks for many.
+            address = headers.get("X-Forwarded-For") or request.remote
+            edge_id = request.path.split("/", 3)[2]
+            self.viewers.seen(hash((address, headers.get(hdrs.USER_AGENT), edge_id)))
+
+    def describe(self) -> list[Metric]:
+        """None in advance."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        requests, sent_bytes = self._requests, self._bytes
+        if self.hot is not None:
+            requests = requests + Counter({("media", "2xx"): self.hot.answers})
+            sent_bytes = sent_bytes + Counter({"media": self.hot.answered_bytes})
+        yield counters("http_requests", "requests answered", ("kind", "status"), requests)
+        yield counters("http_sent_bytes", "bytes of bodies sent", ("kind",), sent_bytes)
+        yield histograms(
+            "http_request_seconds", "request to answer; playlists wait for news", ("kind",), self._durations
+        )
+
+    def access_logger(self) -> type[AbstractAccessLogger]:
+        """The class that aiohttp is to tell of each request."""
+        meter = self
+
+        class Meter(AbstractAccessLogger):
+            def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+                meter.count(request, response, time)
+
+        return Meter
+
+
+LOGGER = logging.getLogger("antlive.requests")
+"""aiohttp tells nobody without one."""
+
+
+def _kind(path: str) -> str:
+    if path.startswith(("/live/", "/vod/")):
+        return "playlist" if path.endswith(".m3u8") else "media"
+    return "api" if path.startswith("/v1/") else "other"
