@@ -9,6 +9,7 @@ from collections.abc import Callable
 from antlive.check_command import add_check_parser
 from antlive.drain_command import add_drain_parser
 from antlive.keys_command import add_keys_parser
+from config.effective import effective_toml
 from config.settings import Settings, SettingsError, load_settings
 
 
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--fps", type=int, default=30, help="frames per second, 5 to 60 (default %(default)s)")
     demo.add_argument("--seconds", type=float, help="stop after this long (default: until Ctrl-C)")
     demo.set_defaults(run=_demo)
+    config = commands.add_parser("config", help="print the settings in force as TOML, secrets masked")
+    config.set_defaults(run=_config)
     add_keys_parser(commands)
     add_drain_parser(commands)
     add_check_parser(commands)
@@ -61,6 +64,11 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from antlive.serve import serve
 
     return serve(settings)
+
+
+def _config(settings: Settings, options: argparse.Namespace) -> int:
+    print(effective_toml(settings), end="")
+    return 0
 
 
 def _role(settings: Settings, options: argparse.Namespace) -> int:

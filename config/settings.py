@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,7 +22,8 @@ ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
 MAX_DRAIN_S = 3600
 _LONGEST_WINDOW_IN_MEMORY_S = 600.0
-_SECRETS = frozenset({"api_key", "srt_passphrase"})
+SECRETS = frozenset({"api_key", "srt_passphrase", "redis_url"})
+"""Settings whose values are, or may hold, what nobody else should read."""
 
 
 class SettingsError(ValueError):
@@ -66,10 +68,18 @@ class Settings(BaseSettings):
         description="TCP port of /metrics, /healthz and /readyz of `antlive ingest`; default: none, as the node's "
         "other roles have them at http_port, and ingest's metrics with them",
     )
-    redis_url: str | None = Field(None, description="redis:// URL; default: an embedded Redis server")
+    redis_url: str | None = Field(
+        None,
+        pattern="^(redis|rediss|unix)://",
+        repr=False,
+        description="redis://, rediss:// or unix:// URL; default: an embedded Redis server",
+    )
     redis_prefix: str = Field("antlive:", description="prefix of every Redis key")
     api_key: str | None = Field(
-        None, min_length=8, description="API key of environment `default`; default: generated once, kept in data_dir"
+        None,
+        min_length=8,
+        repr=False,
+        description="API key of environment `default`; default: generated once, kept in data_dir",
     )
     api_requests_per_s: float = Field(
         100.0, gt=0, le=1_000_000, description="requests a second that an API key may make"
@@ -137,9 +147,12 @@ class Settings(BaseSettings):
         return part_s
 
     @model_validator(mode="after")
-    def _rtmps_has_a_certificate(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.rtmps_port is not None and (self.tls_cert is None or self.tls_key is None):
             raise PydanticCustomError("tls", "rtmps_port {port} needs tls_cert and tls_key", {"port": self.rtmps_port})
+        if self.chunk_s > self.part_s:
+            limits = {"chunk_s": self.chunk_s, "part_s": self.part_s}
+            raise PydanticCustomError("chunk", "chunk_s = {chunk_s} must be at most part_s ({part_s})", limits)
         return self
 
     @classmethod
@@ -183,6 +196,10 @@ def load_settings() -> Settings:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: no file at {file!r}")
     try:
         return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: can't read {file!r}: {error}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_describe(item) for item in error.errors())) from None
 
@@ -192,7 +209,9 @@ def _describe(item: object) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if not name:  # about several settings at once
         return str(item["msg"])
-    value = "<hidden>" if name in _SECRETS else repr(item["input"])
+    if item["type"] == "extra_forbidden":  # its value may be a secret with a slip in its name
+        return f"unknown setting {name}; known: {', '.join(sorted(Settings.model_fields))}"
+    value = "<hidden>" if name in SECRETS else repr(item["input"])
     return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
 
 

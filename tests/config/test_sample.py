@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.reference import REFERENCE_FILE, reference
 from config.sample import SAMPLE_FILE, sample_toml
 from config.settings import Settings, load_settings
 
@@ -16,3 +17,7 @@ def test_the_sample_file_equals_the_defaults(monkeypatch: pytest.MonkeyPatch) ->
     defaults = load_settings()
     monkeypatch.setenv("ANTLIVE_CONFIG", str(SAMPLE_FILE))
     assert load_settings() == defaults
+
+
+def test_the_reference_page_is_what_the_settings_say() -> None:
+    assert REFERENCE_FILE.read_text() == reference(), "run `python -m config.reference`"

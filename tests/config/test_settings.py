@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from config.effective import MASK, effective_toml
 from config.settings import Settings, SettingsError, load_settings
 
 SECRET = "ak_very_secret"
@@ -34,6 +36,8 @@ def test_without_any_configuration_the_defaults_hold() -> None:
         ("ANTLIVE_SEGMENT_S", "0.1", ["ANTLIVE_SEGMENT_S", "0.1", "1"]),
         ("ANTLIVE_PART_S", "1.5", ["ANTLIVE_PART_S", "1.5", "half of segment_s"]),
         ("ANTLIVE_LOG_LEVEL", "loud", ["ANTLIVE_LOG_LEVEL", "loud", "debug"]),
+        ("ANTLIVE_CHUNK_S", "0.5", ["chunk_s = 0.5", "part_s (0.333)"]),
+        ("ANTLIVE_RECONNECT_WINDOW_S", "-1", ["ANTLIVE_RECONNECT_WINDOW_S", "-1", "0"]),
         ("ANTLIVE_HTTP_PROT", "80", ["ANTLIVE_HTTP_PROT", "unknown"]),
     ],
 )
@@ -86,7 +90,7 @@ def test_an_unknown_setting_in_the_file_is_named(monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "antlive.toml"
     file.write_text("htpt_port = 1\n")
     monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
-    with pytest.raises(SettingsError, match="HTPT_PORT"):
+    with pytest.raises(SettingsError, match=r"unknown setting htpt_port; known: .*http_port"):
         load_settings()
 
 
@@ -98,3 +102,46 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_file_that_is_no_toml_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "antlive.toml"
+    file.write_text("http_port: 1\n")
+    monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
+    with pytest.raises(SettingsError, match=r"antlive\.toml' is no TOML: .*line 1"):
+        load_settings()
+
+
+def test_a_redis_url_that_is_none_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTLIVE_REDIS_URL", "http://user:hunter22@redis")
+    with pytest.raises(SettingsError, match=r"REDIS_URL = <hidden>.*rediss") as caught:
+        load_settings()
+    assert "hunter22" not in str(caught.value)
+
+
+def test_what_is_in_force_is_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "API_KEY": SECRET,
+        "SRT_PASSPHRASE": "correct horse battery",
+        "REDIS_URL": "rediss://live:hunter22@redis:6380/1?password=hunter23&ssl_cert_reqs=none",
+        "HTTP_PORT": "9001",
+        "MEDIA_DIR": "/tmp/media",
+    }.items():
+        monkeypatch.setenv(f"ANTLIVE_{name}", value)
+    settings = load_settings()
+    text = effective_toml(settings)
+    assert not any(secret in text + repr(settings) for secret in (SECRET, "correct horse", "hunter22", "hunter23"))
+    shown = tomllib.loads(text)
+    assert (shown["http_port"], shown["media_dir"], shown["api_key"]) == (9001, "/tmp/media", MASK)
+    assert shown["redis_url"] == f"rediss://live:{MASK}@redis:6380/1?password={MASK}&ssl_cert_reqs=none"
+    assert "# rtmps_port =" in text
+    assert all(name in text for name in Settings.model_fields)
+
+
+def test_what_is_shown_can_be_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load_settings()
+    file = tmp_path / "antlive.toml"
+    file.write_text(effective_toml(settings))
+    monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
+    again = load_settings()
+    assert again.model_copy(update={"media_dir": None}) == settings

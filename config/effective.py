@@ -1,0 +1,42 @@
+"""The effective settings as text that may be shown to anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from config.settings import SECRETS, Settings
+
+MASK = "********"
+
+
+def effective_toml(settings: Settings) -> str:
+    """All settings in force as TOML; secrets are masked, and those that are not set are commented out."""
+    lines = []
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if name == "media_dir":
+            value = settings.effective_media_dir
+        if value is None:
+            lines.append(f"# {name} =")
+        elif name == "redis_url":
+            lines.append(f"{name} = {json.dumps(without_password(value))}")
+        elif name in SECRETS:
+            lines.append(f"{name} = {json.dumps(MASK)}")
+        else:
+            lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
+    return "\n".join(lines) + "\n"
+
+
+def without_password(url: str) -> str:
+    """A URL whose password, and query, which may hold one, are masked."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    netloc = f"{name}{colon and ':' + MASK}{at}{host}"
+    query = "&".join(
+        f"{key}{equals}{MASK if 'pass' in key.lower() else value}"
+        for key, equals, value in (pair.partition("=") for pair in parts.query.split("&") if pair)
+    )
+    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
