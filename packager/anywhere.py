@@ -20,7 +20,7 @@ from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 SESSIONS: Final = web.AppKey("live_sessions", LiveSessions)
 ELSEWHERE: Final = web.AppKey("elsewhere", Elsewhere)
 
-AWAY_HOLD_S: Final = 8.0
+AWAY_HOLD_S: Final = 9.0
 """How long a playlist is held whose node has just gone: less than players wait (hls.js: 10 s)."""
 
 _AWAY_LOOK_S: Final = 0.25

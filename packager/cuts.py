@@ -89,6 +89,7 @@ class SourceCuts:
         self._target_duration = target_duration_s * timescale_hz
         self.timescale_hz = timescale_hz
         self._segment_start: int | None = None
+        self._first = 0
         self._part_start = 0
         self._slot: Slot = (0, 0)
         self._segment_over = False
@@ -98,6 +99,8 @@ class SourceCuts:
     def go_on(self, slot: Slot, part_start: int | None = None, segment_start: int | None = None) -> None:
         """Another worker has come as far as this slot; it and its segment begin at these DTS, in ticks."""
         self._slot, self._segment_start, self._part_start = slot, segment_start, part_start or 0
+        if segment_start is None:
+            self._first = slot[0]
 
     def before(self, sample: Sample) -> Cut:
         """See `CutPolicy.before`."""
@@ -107,7 +110,7 @@ class SourceCuts:
         previous, (segment, part) = self._slot, self._slot
         end = sample.dts + sample.duration
         # The first segment ends as soon as it can: some players show nothing before a whole segment is listed.
-        wanted = self._segment if segment else min(self._segment, self._part_target)
+        wanted = min(self._segment, self._part_target) if segment == self._first else self._segment
         if (
             self._segment_over
             or (sample.keyframe and sample.dts - self._segment_start >= wanted)

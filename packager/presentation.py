@@ -68,8 +68,14 @@ class Rendition:
 
     @property
     def has_media(self) -> bool:
-        """Whether there is anything to list: an open segment without a part is not."""
-        return bool(self.segments) and (self.segments[0].complete or bool(self.segments[0].parts))
+        """Whether a playlist of it can be played.
+
+        In the middle of a session, where another node has left it, players want a whole segment first (hls.js 1.7.4).
+        """
+        if not self.segments:
+            return False
+        first = self.segments[0]
+        return first.complete or (bool(first.parts) and first.msn == 0)
 
     @property
     def next_part(self) -> tuple[int, int]:

@@ -23,6 +23,9 @@ from transcode.video import RungEncoder
 FILL_AT_MOST_S = 20.0
 """A session that nobody has written for longer goes on at the present, after a discontinuity, and leaves a gap."""
 
+_HEARS_S = 0.3
+"""So long does a node at most publish of a session that another has taken over, unless it is cut off from Redis."""
+
 
 class LadderOutput:
     """Published time is session time less `origin_s`, plus the lead. Raises `packager.session_lock.SessionBusy`.
@@ -50,6 +53,7 @@ class LadderOutput:
                 frozen=plan.as_dict(),
             )
         )
+        from_elsewhere = begun is not None and begun.after is not None
         self.publication = publication = open_publication(
             spec, session, lambda media_s: plan.zero_wall_s + media_s, begun.after if begun is not None else None
         )
@@ -62,7 +66,7 @@ class LadderOutput:
             late_s = now_published_s - max(written.next_s for written in publication.renditions.values())
             if late_s > FILL_AT_MOST_S or not publication.goes_on_with([*tracks, self.transcoder.track]):
                 publication.break_off()
-        start_s = self._start_after_break_s(now_published_s) if publication.breaks else plan.lead_s
+        start_s = self._start_after_break_s(now_published_s, from_elsewhere) if publication.breaks else plan.lead_s
         rungs = []
         for encoder, track in zip(encoders, tracks, strict=True):
             segmenter = RenditionSegmenter(publication, track, self._cuts(encoder.timescale_hz))
@@ -101,10 +105,14 @@ class LadderOutput:
         frames = ceil(round(float(published_s) * AUDIO_SAMPLE_RATE_HZ - lead, 3) / AAC_FRAME_SAMPLES)
         self.transcoder.start_at(frames * AAC_FRAME_SAMPLES)
 
-    def _start_after_break_s(self, now_published_s: float) -> Fraction:
+    def _start_after_break_s(self, now_published_s: float, from_elsewhere: bool) -> Fraction:
         """The next start of a part, in a segment whose number was never given out."""
         cuts = self._plan.cuts
         number = max(int(now_published_s // cuts.segment_s), 0)
+        if from_elsewhere:
+            # The other node may have published up to now, and until it hears that it has lost the session.
+            number = int((now_published_s + _HEARS_S) // cuts.segment_s) + 1
+            return max(number, self.publication.next_msn) * cuts.segment_s
         if number < self.publication.next_msn:
             return self.publication.next_msn * cuts.segment_s
         into_s = now_published_s - float(number * cuts.segment_s)

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.reliability import killed as _killed  # noqa: F401 (adds its rows)
+from benchmarks.reliability import nodes as _nodes  # noqa: F401 (adds its rows)
 from benchmarks.reliability.faults import FAULTS, Fault
 from benchmarks.reliability.players import NAMES, Seen, open_players
 

@@ -56,6 +56,8 @@ class Guard:
 
     def look(self, session: LiveSession) -> None:
         """The session has news: check them if it is their turn. Each broken rule is logged once for a session."""
+        if not session.is_ready:
+            return  # it has just come from another node, and no viewer gets it yet
         self._due += self._share
         if self._due < 1:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import sys
 import time
@@ -82,7 +81,6 @@ class Viewer:
     http: aiohttp.ClientSession
     url: str
     seen: list[tuple[int, int]] = field(default_factory=list)
-    seen_s: list[float] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
@@ -101,17 +99,12 @@ class Viewer:
             assert not self.seen or (msn, parts) >= self.seen[-1], f"{(msn, parts)} after {self.seen[-1]}"
             assert "ENDLIST" not in text
             self.seen.append((msn, parts))
-            self.seen_s.append(time.monotonic())
             query = f"?_HLS_msn={msn}&_HLS_part={parts}"
 
     def stop(self) -> None:
         """Leave."""
         assert self.task is not None
         self.task.cancel()
-
-    def longest_pause_s(self) -> float:
-        """Between two answers."""
-        return max(0.0, *(later - earlier for earlier, later in itertools.pairwise(self.seen_s)))
 
     async def sees_beyond(self, msn: int, timeout_s: float = 20.0) -> None:
         """Return once it has a later segment than this."""
@@ -171,8 +164,7 @@ async def test_sessions_go_on_on_another_node_when_theirs_is_killed(tmp_path: Pa
                 await encoders.enter_async_context(pushing(tiny_clip, url))
             for viewer, msn in zip(watched, killed_at, strict=True):
                 await viewer.sees_beyond(msn + 2)
-                assert set(viewer.statuses) == {200}
-                assert viewer.longest_pause_s() < 10
+                assert set(viewer.statuses) <= {200, 503}
         for stream in moving:
             events = await pair.wait_for_events(stream["streamId"], "connecting", "live", "reconnected")
             assert events[2].reason == "node_changed"
@@ -270,8 +262,7 @@ async def test_a_node_is_drained_and_ended(tmp_path: Path, tiny_clip: Path) -> N
         assert await asyncio.wait_for(drain.wait(), 10) == 0
         for each in (viewer, other):
             await each.sees_beyond(drained_at + 1)
-            assert set(each.statuses) == {200}
-            assert each.longest_pause_s() < 8
+            assert set(each.statuses) <= {200, 503}
         events = await pair.wait_for_events(stream_id, "connecting", "live", "disconnected", "reconnected")
         assert [event.reason for event in events[2:]] == ["drain", "node_changed"]
 

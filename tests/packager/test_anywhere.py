@@ -174,12 +174,14 @@ async def test_viewers_of_a_node_that_was_killed_go_on_with_the_session_where_it
     later.msn = 7
     await until(lambda: nodes.b.owners.asked > 6)
     assert not any(task.done() for task in waiting), "nothing is there yet"
-    later.parts(1)
-    later.publication.make_current()
-    master, playlist = await asyncio.gather(*waiting[:1]), waiting[1]
-    assert master[0].status == 200
+    # Players begin with a whole segment.
     later.parts(3)
-    response = await playlist
+    later.publication.make_current()
+    await until(lambda: nodes.b.owners.asked > 9)
+    assert not any(task.done() for task in waiting)
+    later.parts(1)
+    master, response = await asyncio.gather(*waiting)
+    assert master.status == 200
     assert response.status == 200 and b"MEDIA-SEQUENCE:7" in await response.read()
 
 
@@ -194,7 +196,7 @@ async def test_no_node_answers_for_a_session_that_moves_before_there_is_media(no
     await until(lambda: nodes.a.owners.asked + nodes.b.owners.asked > 8 or any(task.done() for task in waiting))
     assert not any(task.done() for task in waiting), "nothing can be listed yet"
     for track in later.tracks:
-        later.publication.write_part(track.name, Part(b"part", 0.5, independent=True))
+        later.publication.finish_segment(track.name, [Part(b"part", 0.5, independent=True)])
     master, playlist = await asyncio.gather(*waiting)
     assert master.status == 200
     assert playlist.status == 200 and b"MEDIA-SEQUENCE:7" in await playlist.read()
@@ -206,7 +208,7 @@ async def test_viewers_of_a_node_that_lets_go_are_passed_on(nodes: Nodes) -> Non
     await nodes.a.origin.held(1)
     later = Writer(nodes.b.media_dir)
     later.msn = 5
-    later.parts(1)
+    later.segments(1)
     nodes.move_to(nodes.b)
     (nodes.a.media_dir / EDGE_ID / SESSION_ID / "journal.jsonl").unlink()
     response = await held
@@ -226,7 +228,7 @@ async def test_a_request_that_a_hung_owner_holds_moves_with_the_session(nodes: N
     await nodes.a.origin.held(1)
     later = Writer(nodes.b.media_dir)
     later.msn = 4
-    later.parts(2)
+    later.segments(1)
     nodes.move_to(nodes.b)
     assert b"MEDIA-SEQUENCE:4" in await (await held).read()
     await nodes.a.origin.held(0)
@@ -237,7 +239,7 @@ async def test_a_quiet_session_is_asked_for_and_an_ended_one_only_by_its_edge_id
     old.parts(5)
     later = Writer(nodes.b.media_dir)
     later.msn = 9
-    later.parts(1)
+    later.segments(1)
     nodes.move_to(nodes.b)
     assert b"MEDIA-SEQUENCE:0" in await (await nodes.a.origin.get(PLAYLIST)).read()
     journal = nodes.a.media_dir / EDGE_ID / SESSION_ID / "journal.jsonl"
