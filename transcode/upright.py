@@ -23,8 +23,11 @@ class Turner:
 
     def turn(self, frame: VideoFrame) -> VideoFrame:
         """The picture upright; the same frame when it is. `pts`, in microseconds, stays. May raise `av.FFmpegError`."""
-        if "DISPLAYMATRIX" in frame.side_data:
-            self.rotation = frame.rotation % 360
+        if rotation := frame.rotation % 360:
+            self.rotation = rotation
+        elif self.rotation and frame.key_frame and "DISPLAYMATRIX" in frame.side_data:
+            # Not asked of every picture: `side_data` ties it into a reference cycle, which only the collector frees.
+            self.rotation = 0
         filters = _FILTERS.get(self.rotation)
         if filters is None:
             return frame

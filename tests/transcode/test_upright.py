@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from av.video.frame import VideoFrame
 from tests.clips import FFMPEG
 from transcode.picture import displayed_size
 from transcode.units import VideoConfig
+from transcode.upright import Turner
 from transcode.video import VideoDecoder
 
 # Brighter at the top: where that side is afterwards tells how the picture was turned.
@@ -65,3 +67,11 @@ def test_a_decoder_can_leave_pictures_as_they_are_coded(tmp_path: Path) -> None:
     frames, aspect = decoded(rotated_clip(tmp_path / "rotated.flv", 90), as_coded=True)
     assert {(frame.width, frame.height) for frame in frames} == {(320, 192)} and aspect == Fraction(4, 3)
     assert {bright_side(frame) for frame in frames} == {"top"}
+
+
+def test_an_upright_picture_is_free_at_once() -> None:
+    """A frame in a reference cycle waits for the garbage collector, with its megabyte."""
+    frame = VideoFrame(64, 36, "yuv420p")
+    references = sys.getrefcount(frame)
+    assert Turner().turn(frame) is frame
+    assert sys.getrefcount(frame) == references
