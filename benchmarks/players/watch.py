@@ -80,16 +80,18 @@ class Watched:
     """Times in which a gap is the act's, not a stall."""
     away: list[tuple[float, float]] = field(default_factory=list)
     """Times in which the player was not at the live edge on purpose."""
+    left_s: list[float] = field(default_factory=list)
+    """When it was made to leave."""
     errors: list[str] = field(default_factory=list)
 
     def stalls_s(self) -> list[float]:
-        """Gaps between new pictures, but for those that an act may cost."""
-        times_s = [look.at_s for look in self.shown if look.clock_s is not None]
-        return [
-            gap_s
+        """Gaps between new pictures, and before the player was made to leave, less what an act in them may cost."""
+        times_s = sorted([*(look.at_s for look in self.shown if look.clock_s is not None), *self.left_s])
+        gaps_s = [
+            later_s - earlier_s - _overlap_s(self.excused, earlier_s, later_s)
             for earlier_s, later_s in itertools.pairwise(times_s)
-            if (gap_s := later_s - earlier_s) > self.stall_s and not _meets(self.excused, earlier_s, later_s)
         ]
+        return [gap_s for gap_s in gaps_s if gap_s > self.stall_s]
 
     def latencies(self) -> list[tuple[float, float]]:
         """(when, how far the picture was behind its clock) of all pictures at the live edge."""
@@ -131,6 +133,11 @@ class Watched:
 
 def _meets(spans: Sequence[tuple[float, float]], from_s: float, until_s: float) -> bool:
     return any(from_s <= end_s and until_s >= start_s for start_s, end_s in spans)
+
+
+def _overlap_s(spans: Sequence[tuple[float, float]], from_s: float, until_s: float) -> float:
+    """The spans of one player don't overlap each other."""
+    return sum(max(0.0, min(until_s, end_s) - max(from_s, start_s)) for start_s, end_s in spans)
 
 
 class Visit:
@@ -176,8 +183,9 @@ class Visit:
         await self._player.switch(height_px)
 
         async def switched() -> bool:
-            await self.look()
-            return await self._player.height_px() == height_px
+            before = await self._player.height_px()
+            pictures = await self.look()
+            return before == height_px and bool(pictures)
 
         with suppress(AssertionError):
             await wait_until(switched, "the other rendition", _ACT_S)
@@ -216,13 +224,15 @@ async def watch(player: Player, heights_px: Sequence[int], seconds: float, *, jo
     watched = Watched(player.name, player.stall_s)
     for _ in range(joins):
         joined_s = time.time()
+        excused_from_s = watched.left_s[-1] if watched.left_s else joined_s
         async with player.opened():
             visit = Visit(player, watched)
             if not await visit.until(lambda _: True, 40):
+                watched.left_s.append(time.time())
                 watched.errors += ["no picture", *await player.errors()]
                 continue
             watched.joins_s.append(time.time() - joined_s)
-            watched.excused.append((joined_s - GRACE_S, time.time() + GRACE_S))
+            watched.excused.append((excused_from_s, time.time() + GRACE_S))
             watched.away.append((joined_s, time.time() + GRACE_S))
             await visit.stay(2 * GRACE_S)
             acts: list[Callable[[], Awaitable[None]]] = [partial(visit.switch, height) for height in heights_px]
@@ -231,5 +241,6 @@ async def watch(player: Player, heights_px: Sequence[int], seconds: float, *, jo
                     break
                 await act()
             await visit.stay(joined_s + seconds / joins - time.time())
+            watched.left_s.append(time.time())
             watched.errors += await player.errors()
     return watched
