@@ -28,6 +28,7 @@ _MEDIA: Final = re.compile(
     rb"GET /live/(lse_[0-9a-z]{26}/se_[0-9a-z]{26}/([0-9a-z]{1,16})/"
     rb"(?:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s)) HTTP/1\.1\r\n"
 )
+_NAME: Final = re.compile(r"init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s")
 _NOT_PLAIN: Final = re.compile(
     rb"\r\n(?:range|if-|connection: *close|content-length|transfer-encoding|upgrade|expect|x-antlive-)", re.IGNORECASE
 )
@@ -70,7 +71,12 @@ class HotMedia:
         return head + self._date_line(), body
 
     def body(self, path: Path) -> bytes | None:
-        """The bytes of a file below the directory, the same object for all who send it; None where it is not hot."""
+        """The bytes of a media file, the same object for all who send it; None where it is not hot.
+
+        Other files may change, as posters do, and other directories hold recordings, which few ask for at once.
+        """
+        if not path.is_relative_to(self._media_dir) or _NAME.fullmatch(path.name) is None:
+            return None
         relative = path.relative_to(self._media_dir)
         file = self._file(str(relative).encode(), is_audio=relative.parent.name == "audio")
         return None if file is None else file[1]

@@ -149,3 +149,16 @@ async def test_answers_keep_their_order(tmp_path: Path, server: Server) -> None:
     assert (await answer(reader))[1]["Content-Type"] == "video/mp4"
     for each in (writer, other_writer):
         each.close()
+
+
+async def test_only_media_of_the_directory_is_kept_in_memory(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "media")
+    writer.segments(1)
+    hot = hot_media(tmp_path / "media")
+    segment = writer.directory / "720p" / "0.m4s"
+    assert hot.body(segment) == segment.read_bytes()
+    poster, recorded = writer.directory / "poster.jpg", tmp_path / "recordings" / "0.m4s"
+    recorded.parent.mkdir()
+    for file in (poster, recorded):
+        file.write_bytes(b"may change")
+        assert hot.body(file) is None
