@@ -31,6 +31,7 @@ from tests.redis_server import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ESTIMATE_S = 0.25
 BACK_S = 3.0
 
 
@@ -122,7 +123,9 @@ def check_seamless(rendition: Watched, *, is_passthrough: bool) -> None:
             step_s = (second.program_date_time - first.program_date_time).total_seconds()
             # Passthrough has no picture of the time without a worker: its media go on later.
             lost_s = BACK_S if is_passthrough else 0.0
-            assert -0.0021 < step_s - first.duration < lost_s + 0.0021, text
+            # A worker that takes passthrough up estimates anew how late the source arrives; the ladder goes on exactly.
+            early_s = ESTIMATE_S if is_passthrough else 0.0
+            assert -early_s - 0.0021 < step_s - first.duration < lost_s + 0.0021, text
 
 
 async def test_a_killed_worker_is_replaced_and_its_sessions_go_on(node: Node, two_rungs_clip: Path) -> None:
