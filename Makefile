@@ -29,8 +29,8 @@ run: $(READY) ## start everything in the foreground; Ctrl-C stops it
 demo: $(READY) ## push a moving test picture to the stream that `make run` keeps ready
 	@exec $(BIN)/antlive demo
 
-test: $(READY_DEV) ## run the whole suite
-	$(BIN)/pytest
+test: $(READY_DEV) ## run the whole suite, three files at a time: most tests wait for live media
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY_DEV) ## fuzz everything that reads what strangers send; FUZZ_S seconds for each target
 	PYTHON=$(PYTHON) scripts/setup.sh fuzz

@@ -57,6 +57,7 @@ class Broadcasts:
         self.draining = False
         """Whether publishers are sent on to other nodes."""
         self._handing_over = False
+        self._closed = False
         self.on_moved: Callable[[], None] = lambda: None
         """Called when a session may have become another node's."""
         self._claims: dict[str, StreamEvent | None] = {}  # streams being claimed: the last news of a session's end
@@ -173,6 +174,7 @@ class Broadcasts:
         except TimeoutError:
             # What is missing in Redis is made good by `recover` at the next start.
             log.warning("sessions_cut", sessions=len(broadcasts), after_s=_CLOSE_S)
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -324,7 +326,8 @@ class Broadcasts:
         self._start(self._clean_up(broadcast))
 
     def _worker_died(self, broadcast: Broadcast) -> None:
-        self._start(self._replace_worker(broadcast))
+        if not self._closed:  # the pool ends its workers next
+            self._start(self._replace_worker(broadcast))
 
     async def _replace_worker(self, broadcast: Broadcast) -> None:
         """Another worker goes on with the session where its journal ends."""

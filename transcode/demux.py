@@ -30,6 +30,7 @@ _AVC_KEYFRAME = b"\x17\x01"
 _AVC_PICTURE = frozenset((_AVC_KEYFRAME, b"\x27\x01"))
 _SOUND_RATES_HZ = (5512, 11025, 22050, 44100)
 _EX_VIDEO = 0x80
+_NO_SBR = bytes.fromhex("56e500")
 _PLAIN_TRACK = 0  # of bodies that name no track, enhanced or not
 _EX_AUDIO = 9
 _EX_VIDEO_KINDS = (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X)
@@ -189,7 +190,7 @@ class FlvDemuxer:
     def _coded_audio(self, tag: FlvTag, codec: str, is_config: bool, data: bytes) -> Iterator[Unit]:
         if is_config:
             if len(data) >= 2:
-                yield from self._audio_config(_audio_of(codec, data))
+                yield from self._audio_config(_audio_of(codec, _plain(data) if codec == "aac" else data))
         elif data and self._audio is not None and self._audio.codec == codec:
             yield AudioPacket(pts_ms=tag.timestamp_ms, data=data)
 
@@ -197,6 +198,14 @@ class FlvDemuxer:
         if config != self._audio:
             self._audio = config
             yield config
+
+
+def _plain(config: bytes) -> bytes:
+    """An AudioSpecificConfig without the extension that says only that there is no SBR (ISO/IEC 14496-3, 1.6.5.3).
+
+    Encoders add it or not, MPEG-TS cannot carry it: the same audio must not look like a change.
+    """
+    return config.removesuffix(_NO_SBR) if len(config) == 2 + len(_NO_SBR) else config
 
 
 def _audio_of(codec: str, extradata: bytes) -> AudioConfig:

@@ -83,7 +83,7 @@ class AdtsStream:
                 self._candidate = config
                 return
             self._config = config
-            yield AudioConfig(codec="aac", extradata=config, sample_rate_hz=rate_hz, channels=channels)
+            yield AudioConfig(codec="aac", extradata=config, sample_rate_hz=0, channels=0)
         self._candidate = None
         header_bytes = _ADTS_HEADER_BYTES + (0 if frame[1] & 1 else 2)
         if pts_ms is not None and len(frame) > header_bytes:

@@ -65,7 +65,7 @@ class PassthroughOutput:
         self._last_arrival_s = self._last_audio_arrival_s = self._last_picture_s = clock.now_s()
         self._measured_bytes = 0
         self._peak_bps = 0.0
-        self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps)
+        self._track = _video_track(video, first_keyframe, hints.video_bitrate_bps, hints.frame_rate)
         session = begun.session if begun is not None else self._new_record(kept_form(audio, first_sound), hints)
         after = begun.after if begun is not None else None
         self._publication = open_publication(spec, session, self._wall_time_s, after)
@@ -229,7 +229,9 @@ class PassthroughOutput:
         self._report(Live(session_id=self._spec.session_id))
 
 
-def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None) -> VideoTrack:
+def _video_track(
+    config: VideoConfig, keyframe: bytes, bitrate_bps: float | None, declared_fps: float | None = None
+) -> VideoTrack:
     shape = shape_of(config, keyframe)
     average_bps = int(bitrate_bps or _GUESSED_BITRATE_BPS)
     return VideoTrack(
@@ -239,7 +241,7 @@ def _video_track(config: VideoConfig, keyframe: bytes, bitrate_bps: float | None
         decoder_config=config.extradata,
         width_px=shape.width_px,
         height_px=shape.height_px,
-        frame_rate=shape.frame_rate,
+        frame_rate=shape.frame_rate or declared_fps,  # AV1 and VP9 seldom say it themselves
         sample_aspect_ratio=shape.sample_aspect_ratio,
         bandwidth_bps=int(average_bps * _PEAK_SHARE),
         average_bandwidth_bps=average_bps,

@@ -19,7 +19,10 @@ class VideoConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioConfig:
-    """An audio decoder configuration. For aac `extradata` is the AudioSpecificConfig; rates may be 0 = unknown."""
+    """An audio decoder configuration. For aac `extradata` is the AudioSpecificConfig, which says the rest.
+
+    `sample_rate_hz` and `channels` are 0 where `extradata` says them or nothing does.
+    """
 
     codec: str
     extradata: bytes

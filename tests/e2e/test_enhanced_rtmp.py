@@ -44,6 +44,7 @@ async def test_it_passes_through_as_it_is(node: Node, clips: Path, codec: str) -
     check_audio(watched["audio"], silent=False)
     for rendition in watched.values():
         check_parts(rendition)
+    assert master.playlists[0].stream_info.frame_rate == 30
     codecs = master.playlists[0].stream_info.codecs
     assert codecs.startswith(ENCODERS[codec][1]) and codecs.endswith(",Opus" if codec == "av1" else ",mp4a.40.2")
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from config.session import Ended, Hosting
 from ingest import broadcasts
 from ingest.admission import PublishRefused, Refusal
+from ingest.workers import WORKER_DIED
 from streams.events import StreamEvent, decode_event
 from streams.ids import key_hash, new_session_id
 from streams.model import Claim
@@ -273,6 +274,9 @@ async def test_close_waits_neither_for_redis_nor_for_a_worker_that_hangs(
             node.worker.hangs = True
             server.freeze()
             await asyncio.wait_for(node.broadcasts.close(), 5)
+            node.worker.fails(WORKER_DIED)  # the pool ends its workers next
+            await asyncio.sleep(0)
+            assert len(node.pool.workers) == 1
             server.thaw()
     assert [line["sessions"] for line in logs if line["event"] == "sessions_cut"][:1] == [1]
 

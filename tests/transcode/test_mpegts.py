@@ -14,8 +14,9 @@ from av.video.codeccontext import VideoCodecContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.clips import FFMPEG
+from tests.clips import FFMPEG, synthetic_clip
 from tests.transcode.mpegts_wire import AUDIO_PID, PMT_PID, VIDEO_PID, Muxer, packet, section
+from transcode.demux import FlvDemuxer
 from transcode.mpegts import MpegTsError
 from transcode.mpegts_demux import MpegTsDemuxer
 from transcode.units import AudioConfig, AudioPacket, BadMedia, Hints, Unit, UnsupportedCodec, VideoConfig, VideoPacket
@@ -78,7 +79,7 @@ def test_units(step: int) -> None:
             for dts in (9000, 12000)
         ),
     ]
-    assert AudioConfig(codec="aac", extradata=b"\x11\x90", sample_rate_hz=48000, channels=2) in units
+    assert AudioConfig(codec="aac", extradata=b"\x11\x90", sample_rate_hz=0, channels=0) in units
     assert [unit.data for unit in sounds(units)] == [b"one", b"two"]
     assert [unit.pts_ms for unit in sounds(units)] == pytest.approx([100, 100 + 1024 / 48])
 
@@ -334,8 +335,22 @@ def test_what_is_read_can_be_decoded(clip: tuple[str, Path]) -> None:
         sound.extradata = sound_config.extradata
     decoded = [frame for unit in sounds(units) for frame in sound.decode(av.Packet(unit.data))]
     assert sum(frame.samples for frame in decoded) / decoded[0].sample_rate == pytest.approx(2, abs=0.15)
-    assert {frame.sample_rate for frame in decoded} == {sound_config.sample_rate_hz}
-    assert {len(frame.layout.channels) for frame in decoded} == {sound_config.channels}
+    if codec != "aac":  # whose configuration says this
+        assert {frame.sample_rate for frame in decoded} == {sound_config.sample_rate_hz}
+        assert {len(frame.layout.channels) for frame in decoded} == {sound_config.channels}
+
+
+def test_the_same_media_have_the_same_configurations_in_flv(tmp_path: Path) -> None:
+    """An encoder that comes back over the other protocol must not look like another one."""
+    flv = synthetic_clip(tmp_path / "clip.flv", size="320x180", seconds=1)
+    ts = tmp_path / "clip.ts"
+    subprocess.run([FFMPEG, "-v", "error", "-i", str(flv), "-c", "copy", "-f", "mpegts", str(ts)], check=True)
+    found = [
+        {unit for unit in units if isinstance(unit, VideoConfig | AudioConfig)}
+        for units in (list(FlvDemuxer().feed(flv.read_bytes())), demux(ts.read_bytes()))
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
 
 
 # Bad input.
