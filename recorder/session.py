@@ -188,16 +188,10 @@ class RecordedSession:
             repair(path)
         journal = RecordingJournal(path)
         try:
+            recording = read_recording(self.directory)
             if journal.is_new:
-                session = self._session
-                journal.append(
-                    HeadRecord(
-                        edge_id=session.edge_id,
-                        session_id=session.session_id,
-                        target_duration_s=session.target_duration_s,
-                    )
-                )
-            self._take_up(read_recording(self.directory))
+                journal.append(*_first_lines(self._session, recording))
+            self._take_up(recording)
         except OSError:
             journal.close()
             raise
@@ -226,7 +220,7 @@ class RecordedSession:
             if not isinstance(record, SegmentRecord) or (record.rendition, record.msn) not in done
         )
         if recording.thumbnails:
-            newest_s = recording.thumbnails[-1].start_s
+            newest_s = max(each.start_s for each in recording.thumbnails)
             self._pending = deque(
                 record
                 for record in self._pending
@@ -324,3 +318,13 @@ class RecordedSession:
         elif self.problem and not problem:
             log.warning("recording_goes_on", recording_id=self.recording_id)
         self.problem = problem
+
+
+def _first_lines(session: SessionRecord, recording: Recording) -> list[Line]:
+    """How a journal begins, which can be read before those of the other nodes: with all that theirs have declared."""
+    head = HeadRecord(
+        edge_id=session.edge_id, session_id=session.session_id, target_duration_s=session.target_duration_s
+    )
+    renditions = recording.renditions.values()
+    inits = [init for rendition in renditions for init in rendition.inits.values()]
+    return [head, *(rendition.info for rendition in renditions), *inits]

@@ -207,8 +207,9 @@ def test_what_is_damaged_is_stored_again_while_it_is_still_to_be_had(
     assert again.summary.gaps == [] and again.summary.duration_s == 10.0
 
 
+@pytest.mark.parametrize("other_node", ["node_0", "node_b"])  # before and after the first one, when sorted by name
 def test_a_session_that_moves_between_nodes_is_one_recording(
-    writer: RecordedWriter, session: RecordedSession, disk: Disk, tmp_path: Path
+    writer: RecordedWriter, session: RecordedSession, disk: Disk, tmp_path: Path, other_node: str
 ) -> None:
     checkpoints: list[Checkpoint] = []
     writer.publication.on_checkpoint = checkpoints.append
@@ -225,13 +226,15 @@ def test_a_session_that_moves_between_nodes_is_one_recording(
         new_publication(tmp_path / "other", recording=True, after=checkpoints[-1]),
         first_msn=8,
     )
-    there = RecordedSession(other.directory, disk, "node_b")
+    there = RecordedSession(other.directory, disk, other_node)
     other.segments(1, discontinuity=True)
     other.segments(2)
     other.publication.end()
     there.step()
     summary = there.finish()
-    assert sorted(path.name for path in there.directory.glob("*.jsonl")) == ["node_a.jsonl", "node_b.jsonl"]
+    assert sorted(path.name for path in there.directory.glob("*.jsonl")) == sorted(
+        ["node_a.jsonl", f"{other_node}.jsonl"]
+    )
     found = playlist(there.directory)
     assert found[:11] == lines(*range(5), end=False)
     assert found[11:] == [
