@@ -38,7 +38,7 @@ rtmp {{
 
 async def run(directory: Path, quick: bool) -> list[Figure]:
     """nginx-rtmp, payloads, hand-off, in turns."""
-    seconds, turns = (5, 1) if quick else (10, 2)
+    seconds, turns = (5, 1) if quick else (6, 5)
     length_s = seconds + _SETTLE_S + 2
     clip_source = await asyncio.to_thread(source, directory, CLIPS[0], length_s, RATE_BPS)
     receivers: dict[str, Callable[[], AbstractAsyncContextManager[tuple[int, int]]]] = {

@@ -1,6 +1,6 @@
 """Rounds: an event loop that many connections keep awake rests between its turns, and serves all at once.
 
-To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 29 ms at most.
+To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 50 ms at most.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-REST_S = 0.029
+REST_S = 0.05
 WORK_S = 0.001
 """Without a rest for so long, so that a task of many steps takes few rounds."""
 LEAST_READS_PER_S = 500
