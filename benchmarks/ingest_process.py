@@ -32,7 +32,7 @@ from ingest.srt.directory import KeyDirectory
 from ingest.srt.server import SrtServer
 from ingest.workers import SEND_BUFFER_BYTES, Worker
 from transcode.flv import FlvReader
-from transcode.worker import MediaReader, Shared
+from transcode.media_reader import MediaReader, Shared
 
 _NO_CAP_BPS = 1_000_000_000
 

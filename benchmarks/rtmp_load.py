@@ -19,7 +19,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest.rtmp.chunks import SET_CHUNK_SIZE, ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import SET_CHUNK_SIZE, Message
 from tests.rtmp.wire import CONNECT, CREATE_STREAM, HELLO, Replies, control, publish
 from transcode.flv import FlvReader
 

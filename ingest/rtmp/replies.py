@@ -6,7 +6,8 @@ import struct
 from typing import Any
 
 from ingest.rtmp import amf0
-from ingest.rtmp.chunks import ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import Message
 from ingest.rtmp.messages import MessageType, UserControlType
 
 WINDOW_BYTES = 2_500_000

@@ -17,7 +17,8 @@ from urllib.parse import urljoin
 import pytest
 import pytest_asyncio
 
-from ingest.rtmp.chunks import ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import Message
 from tests.e2e.inside import dump, processes_of, redis_of, wait_for_events
 from tests.e2e.node import Node, pushing, wait_until
 from tests.e2e.viewer import watch

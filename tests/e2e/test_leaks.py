@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ingest.rtmp.chunks import ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import Message
 from ingest.srt.libsrt import SrtError, library
 from tests.clips import synthetic_clip
 from tests.e2e.inside import role, workers

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.limits import IngestLimits
-from ingest.rtmp.chunks import ChunkReader, ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import ChunkReader, Message
 from ingest.rtmp.errors import ProtocolError
 
 LIMITS = IngestLimits(message_before_key_bytes=1 << 20)

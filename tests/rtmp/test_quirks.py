@@ -8,7 +8,8 @@ import pytest
 
 from ingest.rtmp import amf0
 from ingest.rtmp.amf0 import EcmaArray
-from ingest.rtmp.chunks import ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import Message
 from ingest.rtmp.events import Media, MetaData, PublishRequested, PublishStopped
 from ingest.rtmp.messages import MessageType
 from tests.rtmp.test_messages import tag

@@ -6,7 +6,8 @@ from typing import Any
 
 from config.limits import IngestLimits
 from ingest.rtmp import amf0
-from ingest.rtmp.chunks import ChunkReader, ChunkWriter, Message
+from ingest.rtmp.chunk_writer import ChunkWriter
+from ingest.rtmp.chunks import ChunkReader, Message
 from ingest.rtmp.connection import ServerConnection
 from ingest.rtmp.events import Event, Media, PublishRequested
 from ingest.rtmp.messages import MessageType

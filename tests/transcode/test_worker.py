@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from config.session import Container, Stats
+from transcode.media_reader import MediaReader, Shared
 from transcode.units import BadMedia, UnsupportedCodec
-from transcode.worker import MediaReader, Shared
 
 
 class FaultySession:
