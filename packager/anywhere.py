@@ -75,6 +75,8 @@ async def _from_owner(
                     break
             except OwnerAway:
                 pass
+        elif owner.session_id and not owner.is_live:
+            break  # what its node had of the session has gone with it
         # Its node has gone, or begins with it just now: another answer is a matter of seconds.
         if loop.time() >= give_up_s or not owner.is_live:
             return error(503, "the stream's node is away")

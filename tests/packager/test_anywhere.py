@@ -152,6 +152,12 @@ async def test_a_name_that_is_not_looked_up_now_is_503_at_once(nodes: Nodes, pat
     assert response.headers["Retry-After"] == "1" and response.headers["Cache-Control"] == "public, max-age=1"
 
 
+async def test_what_a_node_had_of_a_session_that_is_over_has_gone_with_it(nodes: Nodes) -> None:
+    nodes.a.owners.known = FakeOwner(url="", is_here=False, is_live=False)
+    for path in (MASTER, PLAYLIST, "720p/0.m4s"):
+        assert (await nodes.a.origin.get(path)).status == 404
+
+
 async def test_a_node_that_is_gone_is_waited_for_by_playlists(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anywhere, "AWAY_HOLD_S", 0.2)
     nodes.move_to(nodes.a, url="http://127.0.0.1:9")
