@@ -1,10 +1,10 @@
-"""aiohttp's server with two things of ours in front of its parser: hot media, and answers to what is no HTTP."""
+"""aiohttp's server with things of ours in front of its parser: hot media, held playlists, and malformed HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,24 +16,89 @@ Shortcut = Callable[[bytes], tuple[bytes, bytes] | None]
 """The head and body of the answer to these bytes, if they are one request that it knows; else None."""
 
 
+class Waiting(Protocol):
+    """Where connections wait for an answer."""
+
+    def leave(self, viewer: Any) -> None:
+        """This one waits no more."""
+
+
+Holding = Callable[[bytes, Any], tuple[bytes, bytes] | Waiting | None]
+"""As a shortcut; it may also let the connection wait, and calls `answer` or `give_back` of it later."""
+
+
 class _Handler(RequestHandler):
-    __slots__ = ("_shortcut", "_whole")
+    __slots__ = ("_holding", "_request", "_shortcut", "_waits_in", "_whole")
 
     def __init__(self, manager: _Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._shortcut = manager.shortcut
+        self._holding = manager.holding
+        self._waits_in: Waiting | None = None
+        self._request = b""  # what waits
         self._whole = True  # whether all bytes that the parser got so far were whole requests
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the connection. One that is idle may be answered at once."""
-        if self._shortcut is not None and self._whole and self._idle and (answer := self._shortcut(data)) is not None:
-            assert self.transport is not None
-            self.transport.writelines(answer)
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            return
+        if self._waits_in is not None:
+            # Another request follows the one that waits: the library keeps their order, and its own bounds.
+            self.give_back()
+        elif self._whole and self._idle:
+            if self._shortcut is not None and (answer := self._shortcut(data)) is not None:
+                self.answer(answer)
+                return
+            if self._holding is not None and (held := self._holding(data, self)) is not None:
+                if isinstance(held, tuple):
+                    self.answer(held)
+                else:
+                    self._waits_in, self._request = held, data
+                return
+        self._parse(data)
+
+    @property
+    def address(self) -> str | None:
+        """Where the connection comes from, as `web.BaseRequest.remote` has it."""
+        peername = self.peername
+        return str(peername[0]) if isinstance(peername, (list, tuple)) else peername
+
+    def answer(self, buffers: Sequence[bytes]) -> None:
+        """Send the answer to the request that was not parsed."""
+        self._waits_in, self._request = None, b""
+        assert self.transport is not None
+        self.transport.writelines(buffers)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+
+    def give_back(self) -> None:
+        """Let the library answer the request that waits."""
+        request, self._request = self._request, b""
+        self._leave()
+        self._parse(request)
+
+    def close(self) -> None:
+        """No more requests; one that waits is answered first."""
+        if self._waits_in is not None:
+            self.give_back()
+        super().close()
+
+    def force_close(self) -> None:
+        """Close the connection; whoever waits waits no more."""
+        self._leave()
+        super().force_close()
+
+    def _leave(self) -> None:
+        if self._waits_in is not None:
+            self._waits_in.leave(self)
+            self._waits_in = None
+
+    def _parse(self, data: bytes) -> None:
         requests = self._request_count
         super().data_received(data)
         self._whole = self._request_count > requests and data.endswith(b"\r\n\r\n")
+
+    def _process_keepalive(self) -> None:
+        if self._waits_in is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     @property
     def _idle(self) -> bool:
@@ -62,22 +127,29 @@ class _Handler(RequestHandler):
 
 class _Server(web.Server):
     shortcut: Shortcut | None = None
+    holding: Holding | None = None
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
 class HttpRunner(web.AppRunner):
-    """A runner whose connections ask `shortcut` first, and answer malformed requests as the API answers everything."""
+    """A runner whose connections ask `shortcut` first, then `holding`.
 
-    def __init__(self, app: web.Application, shortcut: Shortcut | None = None, **options: Any) -> None:
+    It answers malformed requests as the API answers everything.
+    """
+
+    def __init__(
+        self, app: web.Application, shortcut: Shortcut | None = None, holding: Holding | None = None, **options: Any
+    ) -> None:
         super().__init__(app, **options)
         self._shortcut = shortcut
+        self._holding = holding
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         # The library has no place to say which class handles connections.
         server.__class__ = _Server
         assert isinstance(server, _Server)
-        server.shortcut = self._shortcut
+        server.shortcut, server.holding = self._shortcut, self._holding
         return server

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from config.families import counters, histograms
 from config.measures import Durations
+from packager.held_playlists import Answers
 from packager.hot_media import HotMedia
 from packager.viewers import Viewers
 
@@ -40,10 +41,26 @@ class RequestMeter(Collector):
             self._bytes[kind] += response.content_length or response.body_length
         if kind == "playlist":
             headers = request.headers
-            # A cache in front, if it says so, asks for many.
-            address = headers.get("X-Forwarded-For") or request.remote
-            edge_id = request.path.split("/", 3)[2]
-            self.viewers.seen(hash((address, headers.get(hdrs.USER_AGENT), edge_id)))
+            self._seen(
+                request.path.split("/", 3)[2],
+                request.remote,
+                headers.get("X-Forwarded-For"),
+                headers.get(hdrs.USER_AGENT),
+            )
+
+    def count_held(self, answers: Answers) -> None:
+        """Playlists that were answered before aiohttp saw the requests."""
+        self._requests["playlist", f"{answers.status // 100}xx"] += len(answers.asked)
+        self._bytes["playlist"] += answers.size_bytes * len(answers.asked)
+        durations = self._durations["playlist"]
+        for asked in answers.asked:
+            durations.observe(answers.at_s - asked.at_s)
+            headers = asked.headers
+            self._seen(answers.edge_id, asked.address, headers.forwarded_for, headers.user_agent)
+
+    def _seen(self, edge_id: str, address: str | None, forwarded_for: str | None, user_agent: str | None) -> None:
+        # A cache in front, if it says so, asks for many.
+        self.viewers.seen(hash((forwarded_for or address, user_agent, edge_id)))
 
     def describe(self) -> list[Metric]:
         """None in advance."""

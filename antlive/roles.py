@@ -235,6 +235,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
     from antlive.http_runner import HttpRunner
     from antlive.malformed_http import LINE_MAX_BYTES, quiet_malformed_http
     from packager.media_files import HOT
+    from packager.origin import HELD
 
     quiet_malformed_http()
     async with AsyncExitStack() as stack:
@@ -264,6 +265,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         runner = HttpRunner(
             app,
             app[HOT].answer if HOT in app else None,
+            app[HELD].ask if HELD in app else None,
             access_log=LOGGER,
             access_log_class=meter.access_logger(),
             shutdown_timeout=0.5,
@@ -308,7 +310,7 @@ async def _add_origin(
     from packager.conformance.guard import GUARD, Guard
     from packager.elsewhere import Elsewhere
     from packager.metrics import OriginMetrics
-    from packager.origin import setup_origin
+    from packager.origin import HELD, setup_origin
     from packager.player_page import setup_player
     from packager.recordings.vod import setup_vod
     from streams.owners import OwnerDirectory
@@ -321,6 +323,7 @@ async def _add_origin(
     setup_origin(app, settings.effective_media_dir, elsewhere=Elsewhere(owners))
     app[GUARD] = Guard(settings.conformance_share)
     app[SESSIONS].on_news = app[GUARD].look
+    app[HELD].on_answers = meter.count_held
     setup_vod(app, settings.effective_recordings_dir)
     page.registry.register(OriginMetrics(app[SESSIONS], app[GUARD], meter.viewers))
     setup_player(app, HLS_JS_FILE)

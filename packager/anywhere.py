@@ -24,7 +24,6 @@ AWAY_HOLD_S: Final = 9.0
 """How long a playlist is held whose node has just gone: less than players wait (hls.js: 10 s)."""
 
 _AWAY_LOOK_S: Final = 0.25
-_QUIET_TARGET_DURATIONS: Final = 1.5
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -104,7 +103,7 @@ def _is_certain(request: web.Request, playlist: bool) -> bool:
     if session.presentation.ended:
         # Nothing follows; but the stream may have a later session elsewhere.
         return "session_id" in request.match_info
-    return session.is_ready and session.quiet_s < session.target_duration_s * _QUIET_TARGET_DURATIONS
+    return session.is_delivering
 
 
 def _is_beginning(request: web.Request) -> bool:

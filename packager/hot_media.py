@@ -14,6 +14,8 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
+from packager.plain_requests import PlainRequests
+
 CAPACITY_BYTES: Final = 64 << 20
 LARGEST_FILE_BYTES: Final = 4 << 20
 HOT_S: Final = 120.0
@@ -21,17 +23,11 @@ HOT_S: Final = 120.0
 many slow viewers of a long window cost no memory."""
 SMALL_FILE_BYTES: Final = 64 << 10
 
-_PLAIN_KEPT: Final = 256
-_PLAIN_MAX_BYTES: Final = 2048
-_END: Final = b"\r\n\r\n"
 _MEDIA: Final = re.compile(
     rb"GET /live/(lse_[0-9a-z]{26}/se_[0-9a-z]{26}/([0-9a-z]{1,16})/"
     rb"(?:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s)) HTTP/1\.1\r\n"
 )
 _NAME: Final = re.compile(r"init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s")
-_NOT_PLAIN: Final = re.compile(
-    rb"\r\n(?:range|if-|connection: *close|content-length|transfer-encoding|upgrade|expect|x-antlive-)", re.IGNORECASE
-)
 
 
 class HotMedia:
@@ -44,7 +40,7 @@ class HotMedia:
         self._capacity_bytes = capacity_bytes
         self._files: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._size_bytes = 0
-        self._plain: set[bytes] = set()
+        self._requests = PlainRequests()
         self._date = b""
         self._date_until_s = 0.0
         self.answers = 0
@@ -59,7 +55,7 @@ class HotMedia:
     def answer(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The head and the body for exactly one plain request for a file that is there; None for anything else."""
         match = _MEDIA.match(data)
-        if match is None or not self._is_plain(data[match.end() - 2 :]):
+        if match is None or self._requests.headers(data[match.end() - 2 :]) is None:
             return None
         path = match[1]
         file = self._file(path, is_audio=match[2] == b"audio")
@@ -87,19 +83,6 @@ class HotMedia:
             return self._load(path, is_audio=is_audio)
         self._files.move_to_end(path)
         return file
-
-    def _is_plain(self, headers: bytes) -> bool:
-        """Whether these are the headers of one request, and none of them changes what is to be sent."""
-        if headers in self._plain:
-            return True
-        if headers.find(_END) != len(headers) - len(_END) or _NOT_PLAIN.search(headers) is not None:
-            return False
-        # Few kinds of players ask again and again with the same headers.
-        if len(headers) <= _PLAIN_MAX_BYTES:
-            if len(self._plain) >= _PLAIN_KEPT:
-                self._plain.clear()
-            self._plain.add(headers)
-        return True
 
     def _load(self, path: bytes, *, is_audio: bool) -> tuple[bytes, bytes] | None:
         file = self._media_dir / path.decode()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Final, Protocol
 
 import structlog
 from inotify_simple import INotify, flags
@@ -20,8 +21,24 @@ log = structlog.get_logger()
 _WATCHED = flags.MODIFY | flags.MOVED_TO | flags.DELETE
 
 
+_QUIET_TARGET_DURATIONS: Final = 1.5
+
+
 class SessionGone(Exception):
     """The session has no media here any more, or never had."""
+
+
+class Waiting(Protocol):
+    """Requests that wait for the same and are answered together."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def is_due(self, now: Presentation) -> bool:
+        """Whether what they wait for is there."""
+
+    def wake(self, *, gone: bool) -> None:
+        """It is there; or the session is `gone`, and it will never be."""
 
 
 class LiveSession:
@@ -35,6 +52,8 @@ class LiveSession:
         self.used_s = time.monotonic()
         self.rendered: dict[tuple[str, bool], tuple[int, bytes, bytes | None]] = {}
         """What the origin has rendered: version, text and, once asked for, gzipped text; by rendition and kind."""
+        self.groups: dict[Hashable, Waiting] = {}
+        """Requests that wait in groups; a group leaves when it is woken."""
         self.on_news: Callable[[LiveSession], None] = lambda session: None
         """Hears that there is more, before those do who wait for it."""
         self._reader = JournalReader(directory / FILE_NAME)
@@ -44,7 +63,7 @@ class LiveSession:
     @property
     def held_requests(self) -> int:
         """How many requests wait here."""
-        return len(self._waiting)
+        return len(self._waiting) + sum(len(group) for group in self.groups.values())
 
     @property
     def is_ready(self) -> bool:
@@ -61,6 +80,11 @@ class LiveSession:
     def quiet_s(self) -> float:
         """For how long nothing was published."""
         return self._reader.quiet_s()
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether it is written here at the moment: every rendition has something, and more has come lately."""
+        return self.is_ready and self.quiet_s < self.target_duration_s * _QUIET_TARGET_DURATIONS
 
     @property
     def stale(self) -> bool:
@@ -107,6 +131,9 @@ class LiveSession:
         self._wake()
 
     def _wake(self) -> None:
+        for group in list(self.groups.values()):
+            if self._gone or group.is_due(self.presentation):
+                group.wake(gone=self._gone)
         # Each condition is asked here: to wake a task costs far more, and most changes are to other renditions.
         for future, condition in self._waiting.items():
             if not future.done() and (self._gone or condition(self.presentation)):

@@ -5,7 +5,6 @@ Playlists are rendered from the journal; media files are served as they lie in t
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,39 +13,41 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from packager.answers import (
+    CORS,
+    IMMUTABLE,
+    SHORT,
+    blocking_age,
+    finished,
+    nothing_new,
+    playlist_body,
+    playlist_headers,
+)
 from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
+from packager.held_playlists import HeldPlaylists
 from packager.hot_media import HotMedia
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import HOT, media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
+from packager.plain_requests import GZIP
 from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
 from packager.publication import POSTER
 from packager.shared_body import shared_answer
 
-PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _VIDEO_TYPE: Final = "video/mp4"
 _AUDIO_TYPE: Final = "audio/mp4"
-_IMMUTABLE = "public, max-age=31536000, immutable"
-_SHORT = "public, max-age=1"
 _POSTER_AGE = "public, max-age=5"
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range",
-    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Server-Timing",
-    "Access-Control-Max-Age": "86400",
-}
 _EDGE = r"{edge_id:lse_[0-9a-z]{26}}"
 _SESSION = r"{session_id:se_[0-9a-z]{26}}"
 _RENDITION = r"{rendition:[0-9a-z]{1,16}}"
 _FILE = r"{file:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s}"
-GZIP: Final = re.compile(r"\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
 _PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
+HELD: Final = web.AppKey("held_playlists", HeldPlaylists)
 GROWING: Final = web.AppKey("growing_parts", GrowingParts)
 _HOLD: Final = web.AppKey("hold_target_durations", float)
 
@@ -63,6 +64,7 @@ def setup_origin(
     app[GROWING] = GrowingParts()
     app[HOT] = hot_media(media_dir)
     app[_HOLD] = hold_target_durations
+    app[HELD] = HeldPlaylists(app[SESSIONS], hold_target_durations)
     if elsewhere is not None:
         app[ELSEWHERE] = elsewhere
     app.on_startup.append(_start)
@@ -82,7 +84,7 @@ def setup_origin(
 
 def hot_media(media_dir: Path) -> HotMedia:
     """What answers plain requests for media of this directory ahead of the routes, with the same headers."""
-    headers = {**_CORS, hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.ACCEPT_RANGES: "bytes"}
+    headers = {**CORS, hdrs.CACHE_CONTROL: IMMUTABLE, hdrs.ACCEPT_RANGES: "bytes"}
     return HotMedia(media_dir, "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode())
 
 
@@ -104,14 +106,12 @@ async def _close(app: web.Application) -> None:
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Any page may read what is below `/live/` and `/vod/`, and no error of it is cached for long, whoever answers."""
     if request.path.startswith(("/live/", "/vod/")):
-        response.headers.update(_CORS)
-        if response.status >= 400:
-            response.headers[hdrs.CACHE_CONTROL] = _SHORT
+        response.headers.update(finished(response.status, {}))
 
 
 async def _multivariant(request: web.Request) -> web.Response:
     session = request.app[SESSIONS].current(request.match_info["edge_id"])
-    return _playlist(request, session, ("", False), multivariant_playlist, _SHORT)
+    return _playlist(request, session, ("", False), multivariant_playlist, SHORT)
 
 
 async def _poster(request: web.Request) -> web.StreamResponse:
@@ -127,7 +127,7 @@ async def _media_playlist(request: web.Request) -> web.Response:
     known = session.presentation
     if known.session is None or name not in known.renditions:
         return error(404, "no such rendition")
-    cache_control, skip = _SHORT, False
+    cache_control, skip = SHORT, False
     if known.session.low_latency:
         try:
             # What has ended is delivered whole, whatever is asked (6.2.5.1, 6.2.5.2).
@@ -137,11 +137,10 @@ async def _media_playlist(request: web.Request) -> web.Response:
             return error(400, str(bad))
         hold_s = known.session.target_duration_s * request.app[_HOLD]
         if not await session.wait_until(lambda now: is_satisfied(directives, now, name), hold_s):
-            return error(503, f"nothing new for {hold_s} s")
+            return error(503, nothing_new(hold_s))
         skip = directives.skip
         if directives.msn is not None:
-            # The answer to a blocking request holds for all who ask the same.
-            cache_control = f"public, max-age={known.session.target_duration_s}"
+            cache_control = blocking_age(session)
     if name not in session.presentation.renditions:
         return error(404, "no such rendition")
     return _playlist(
@@ -160,7 +159,7 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
     rendition = None if session is None else session.presentation.renditions.get(name)
     is_audio = name == "audio" if rendition is None else rendition.info.kind == "audio"
     kind = _AUDIO_TYPE if is_audio else _VIDEO_TYPE
-    headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE, hdrs.CONTENT_TYPE: kind}
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: IMMUTABLE, hdrs.CONTENT_TYPE: kind}
     answer = media_file(request, path, headers)
     if answer is None:
         if session is None:
@@ -222,20 +221,6 @@ def _playlist(
     render: Callable[[Presentation], str],
     cache_control: str,
 ) -> web.Response:
-    known = session.rendered.get(key)
-    if known is None or known[0] != session.version:
-        text = render(session.presentation).encode()
-        known = session.rendered[key] = (session.version, text, None)
-    headers: dict[str, str] = {
-        hdrs.CACHE_CONTROL: cache_control,
-        hdrs.CONTENT_TYPE: PLAYLIST_TYPE,
-        hdrs.VARY: "Accept-Encoding",
-    }
-    if GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-        gzipped = known[2]
-        if gzipped is None:
-            gzipped = gzip.compress(known[1], 1, mtime=0)
-            session.rendered[key] = (*known[:2], gzipped)
-        return shared_answer(gzipped, headers)
-    return shared_answer(known[1], headers)
+    gzipped = GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")) is not None
+    body = playlist_body(session, key, render, gzipped=gzipped)
+    return shared_answer(body, playlist_headers(cache_control, gzipped=gzipped))

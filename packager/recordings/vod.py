@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 
+from packager.answers import PLAYLIST_TYPE
 from packager.anywhere import error
 from packager.media_files import media_file
-from packager.origin import GZIP, PLAYLIST_TYPE
+from packager.plain_requests import GZIP
 from packager.playlists import MEDIA_PLAYLIST
 from packager.publication import THUMBNAILS
 from packager.recordings.download import Downloads, download

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from antlive.malformed_http import LINE_MAX_BYTES
 from packager.anywhere import SESSIONS
 from packager.live_sessions import LiveSessions
 from packager.media_files import HOT
-from packager.origin import setup_origin
+from packager.origin import HELD, setup_origin
 from tests.packager.conftest import BASE, MASTER, Origin
 from tests.packager.helpers import EDGE_ID, SESSION_ID, Writer, until
 
@@ -137,8 +138,8 @@ def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     app = web.Application()
     setup_origin(app, tmp_path)
-    options = {"access_log": None, "handler_cancellation": True, "shutdown_timeout": 0.1}
-    runner = HttpRunner(app, app[HOT].answer, max_line_size=LINE_MAX_BYTES, **options)
+    options: dict[str, Any] = {"access_log": None, "handler_cancellation": True, "shutdown_timeout": 0.1}
+    runner = HttpRunner(app, app[HOT].answer, app[HELD].ask, max_line_size=LINE_MAX_BYTES, **options)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
     yield Server(runner.addresses[0][1], app)
