@@ -312,6 +312,7 @@ async def _add_origin(
     from packager.metrics import OriginMetrics
     from packager.origin import HELD, setup_origin
     from packager.player_page import setup_player
+    from packager.recordings.object_store import ObjectStore
     from packager.recordings.vod import setup_vod
     from streams.owners import OwnerDirectory
 
@@ -324,6 +325,8 @@ async def _add_origin(
     app[GUARD] = Guard(settings.conformance_share)
     app[SESSIONS].on_news = app[GUARD].look
     app[HELD].on_answers = meter.count_held
-    setup_vod(app, settings.effective_recordings_dir)
+    recording_store = ObjectStore.of(settings)
+    redirects = settings.recording_store_delivery == "redirect"
+    setup_vod(app, settings.effective_recordings_dir, recording_store, redirects=redirects)
     page.registry.register(OriginMetrics(app[SESSIONS], app[GUARD], meter.viewers))
-    setup_player(app, HLS_JS_FILE)
+    setup_player(app, HLS_JS_FILE, recording_store.origin if recording_store is not None and redirects else "")

@@ -22,7 +22,9 @@ ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
 MAX_DRAIN_S = 3600
 _LONGEST_WINDOW_IN_MEMORY_S = 600.0
-SECRETS = frozenset({"api_key", "srt_passphrase", "redis_url"})
+SECRETS = frozenset(
+    {"api_key", "srt_passphrase", "redis_url", "recording_store_access_key", "recording_store_secret_key"}
+)
 """Settings whose values are, or may hold, what nobody else should read."""
 
 
@@ -62,6 +64,38 @@ class Settings(BaseSettings):
     )
     recording_reserve_mb: int = Field(
         512, ge=0, description="megabytes of the file system of recordings_dir that recordings leave free"
+    )
+    recording_store: str | None = Field(
+        None,
+        pattern="^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]{1,200})?$",
+        description="s3://bucket or s3://bucket/prefix of an S3-compatible store to which recordings are uploaded; "
+        "default: they stay in recordings_dir",
+    )
+    recording_store_endpoint: str | None = Field(
+        None, pattern="^https?://[^/?#@]+/?$", description="URL of a store that is not Amazon's"
+    )
+    recording_store_region: str = Field("us-east-1", min_length=1, description="region of the store")
+    recording_store_access_key: str | None = Field(
+        None,
+        min_length=1,
+        repr=False,
+        description="access key of the store; default: as Amazon's own tools find theirs",
+    )
+    recording_store_secret_key: str | None = Field(
+        None, min_length=1, repr=False, description="secret key of recording_store_access_key"
+    )
+    recording_store_delivery: str = Field(
+        "redirect",
+        pattern="^(redirect|proxy)$",
+        description="how viewers get media that are in the store: redirect to signed URLs of the store, or proxy "
+        "through this node",
+    )
+    recording_spool_mb: int = Field(
+        20480,
+        ge=64,
+        le=1_000_000_000,
+        description="megabytes of recordings that may wait here to be uploaded; what comes then is recorded once "
+        "there is room, or missing",
     )
     metrics_port: Port | None = Field(
         None,
@@ -150,6 +184,11 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         if self.rtmps_port is not None and (self.tls_cert is None or self.tls_key is None):
             raise PydanticCustomError("tls", "rtmps_port {port} needs tls_cert and tls_key", {"port": self.rtmps_port})
+        if (self.recording_store_access_key is None) != (self.recording_store_secret_key is None):
+            message = "recording_store_access_key and recording_store_secret_key need each other"
+            raise PydanticCustomError("store_keys", message)
+        if self.recording_store is None and self.recording_store_endpoint is not None:
+            raise PydanticCustomError("store", "recording_store_endpoint needs recording_store")
         if self.chunk_s > self.part_s:
             limits = {"chunk_s": self.chunk_s, "part_s": self.part_s}
             raise PydanticCustomError("chunk", "chunk_s = {chunk_s} must be at most part_s ({part_s})", limits)

@@ -73,6 +73,8 @@ class RecordingResource(RecordingSummary):
     gaps: tuple[RecordingGap, ...]
     mp4_url: str | None = Field(None, description="all of it as one file; once the recording is closed")
     thumbnails: str | None = Field(None, description="URL of a WebVTT storyboard, where there is one")
+    pending: int | None = Field(None, description="bytes that wait to be uploaded to the object store")
+    problem: str | None = Field(None, description="what keeps it from being stored or uploaded at the moment")
     reason: str | None = Field(None, description="why it failed, or was closed without its session's end")
 
 
@@ -112,6 +114,8 @@ def recording_resource(entry: RecordingEntry, urls: PublicUrls) -> RecordingReso
         size=progress.size_bytes,
         renditions=tuple(RecordedRendition.model_validate(each) for each in progress.renditions),
         gaps=tuple(RecordingGap.model_validate(each) for each in progress.gaps),
+        pending=entry.pending_bytes or None,
+        problem=entry.problem or None,
         reason=progress.reason or None,
         hls_url=urls.vod(entry.recording_id) if plays else None,
         thumbnails=urls.storyboard(entry.recording_id) if plays and progress.has_thumbnails else None,

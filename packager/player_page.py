@@ -14,16 +14,20 @@ from aiohttp import hdrs, web
 
 _PAGE_DIR: Final = Path(__file__).parent / "player"
 _CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self' blob:; "
-    "worker-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{media}; "
+    "media-src 'self' blob:{media}; worker-src 'self' blob:; img-src 'self' data:{media}; "
+    "base-uri 'none'; form-action 'none'"
 )
 
 
-def setup_player(app: web.Application, hls_js_file: Path) -> None:
-    """Serve the page and its files. Raises `FileNotFoundError` when hls.js is not installed."""
+def setup_player(app: web.Application, hls_js_file: Path, media_origin: str = "") -> None:
+    """Serve the page and its files. Raises `FileNotFoundError` when hls.js is not installed.
+
+    `media_origin` is where recorded media may be redirected to.
+    """
     page_headers: dict[str, str] = {
         hdrs.CACHE_CONTROL: "no-cache",
-        "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+        "Content-Security-Policy": _CONTENT_SECURITY_POLICY.format(media=media_origin and f" {media_origin}"),
         "X-Content-Type-Options": "nosniff",
     }
     page = _serve(_PAGE_DIR / "index.html", "text/html", page_headers)

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from config.session import RECORDED_FILE
+from packager.recordings.fetching import fetch_journals
+from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.recording import RECORDING_ID, Recording, read_recording
 from packager.recordings.records import OverRecord
 from packager.recordings.summary import Summary
@@ -18,6 +20,7 @@ from recorder.removal import remove_recording
 from recorder.repair import repair
 from recorder.session import MOVED, OVER, RecordedSession
 from recorder.storing import Disk, RecordingJournal
+from recorder.uploader import Uploader
 
 log = structlog.get_logger()
 
@@ -25,6 +28,7 @@ POLL_S = 0.25
 _QUIET_S = 8.0
 """A session that is over for Redis may still be written to for a moment; more than a worker gets to end it."""
 
+_FETCH_S = 1.0
 _SESSIONS = "lse_*/se_*"
 
 
@@ -33,6 +37,13 @@ class Teller(Protocol):
 
     def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
         """How far a recording has come: `recording`, `ready` or `failed`."""
+
+
+class Storage(NamedTuple):
+    """How a recording is kept at the moment: how much waits to be uploaded, and what keeps it from being stored."""
+
+    pending_bytes: int = 0
+    problem: str = ""
 
 
 class Recorder:
@@ -45,12 +56,17 @@ class Recorder:
         node_id: str,
         teller: Teller,
         now_s: Callable[[], float] = time.monotonic,
+        *,
+        store: ObjectStore | None = None,
+        uploader: Uploader | None = None,
     ) -> None:
         self._media_dir = media_dir
         self._disk = disk
         self._node_id = node_id
         self._teller = teller
         self._now_s = now_s
+        self._store = store
+        self._uploader = uploader
         self._sessions: dict[Path, RecordedSession] = {}
         self._ignored: set[Path] = set()
         self._news_s: dict[Path, float] = {}
@@ -90,16 +106,27 @@ class Recorder:
                     session.leave()
                     await asyncio.to_thread(session.mark, OVER)
                     self._ignore(session)
+            await self._fetch_others(recording_id)
             return await asyncio.to_thread(self._close_left, self._disk.recordings_dir / recording_id)
 
     async def recordings(self) -> list[tuple[str, Recording]]:
         """The recordings on this disk, by id, that can be read."""
         return await asyncio.to_thread(self._recordings)
 
-    async def remove(self, recording_id: str) -> None:
-        """Remove a recording from this disk."""
+    async def remove(self, recording_id: str, *, in_store: bool = True) -> None:
+        """Remove a recording from this disk, and from the store: always if it was here, else if `in_store`."""
         if RECORDING_ID.fullmatch(recording_id):
-            await asyncio.to_thread(remove_recording, self._disk.recordings_dir / recording_id)
+            was_here = await asyncio.to_thread(remove_recording, self._disk.recordings_dir / recording_id)
+            if self._uploader is not None and (was_here or in_store):
+                self._uploader.remove(recording_id)
+
+    def storage(self, recording_id: str) -> Storage:
+        """How a recording is kept at the moment."""
+        problems = [each.problem for each in self._sessions.values() if each.recording_id == recording_id]
+        pending_bytes = self._disk.spool.pending_bytes(recording_id) if self._disk.spool is not None else 0
+        if pending_bytes and self._uploader is not None:
+            problems.append(self._uploader.problem)
+        return Storage(pending_bytes, next(filter(None, problems), ""))
 
     async def last_look(self) -> None:
         """Store what there is now, and stop following."""
@@ -149,6 +176,7 @@ class Recorder:
             await self._finish(session)
         elif session.is_gone and session.is_complete:
             await asyncio.to_thread(session.mark, MOVED)
+            self._grows_no_more(session.recording_id)
         if stored and session.session_dir in self._sessions:
             self._teller.tell(session, session.summary, state="recording")
 
@@ -159,6 +187,7 @@ class Recorder:
             await asyncio.to_thread(session.mark, OVER)
             self._ignore(session)
             return
+        await self._fetch_others(session.recording_id)
         try:
             summary = await asyncio.to_thread(session.finish)
         except OSError as error:
@@ -166,6 +195,7 @@ class Recorder:
                 session.problem = str(error)
                 log.error("recording_not_closed", recording_id=session.recording_id, error=str(error))
             return
+        self._grows_no_more(session.recording_id)
         state, reason = ("ready", "") if summary.has_media else ("failed", "nothing_stored")
         self._teller.tell(session, summary, state=state, reason=reason)
         log.info(
@@ -178,6 +208,21 @@ class Recorder:
         )
         self._ignore(session)
 
+    async def _fetch_others(self, recording_id: str) -> None:
+        """What other nodes have recorded of it belongs to it, if it can be had at once."""
+        directory = self._disk.recordings_dir / recording_id
+        if self._store is None or not directory.is_dir():
+            return
+        try:
+            async with asyncio.timeout(_FETCH_S):
+                await fetch_journals(self._store, directory)
+        except (StoreError, TimeoutError) as error:
+            log.warning("others_not_asked", recording_id=recording_id, error=str(error) or "no answer in time")
+
+    def _grows_no_more(self, recording_id: str) -> None:
+        if self._disk.spool is not None:
+            self._disk.spool.close(recording_id)
+
     def _close_left(self, directory: Path) -> Summary | None:
         if not directory.is_dir():
             return None
@@ -189,6 +234,7 @@ class Recorder:
             journal.append(OverRecord())
         finally:
             journal.close()
+        self._grows_no_more(directory.name)
         return Summary.of(read_recording(directory))
 
     def _ignore(self, session: RecordedSession) -> None:

@@ -12,11 +12,12 @@ from packager.recordings.recording import JOURNALS
 log = structlog.get_logger()
 
 
-def remove_recording(directory: Path) -> None:
-    """Remove everything of a recording. The journals go first: without them nobody is given a part of it."""
+def remove_recording(directory: Path) -> bool:
+    """Remove everything of a recording, journals first: without them nobody is given a part of it. Whether it was."""
     if not directory.is_dir():
-        return
+        return False
     for journal in directory.glob(JOURNALS):
         journal.unlink()
     shutil.rmtree(directory)
     log.info("recording_removed", recording_id=directory.name)
+    return True

@@ -1,4 +1,4 @@
-"""What a crash or a power cut has left of a recording: lines and files that are not whole."""
+"""What a crash or a power cut has left of a recording: lines and files that are not whole, here or in the store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from packager.recordings.records import InitRecord, Line, StoredSegment, decode_lines, encode_line, sound_lines
+from packager.recordings.uploads import UPLOADS_SUFFIX, read_uploads
 
 log = structlog.get_logger()
 
@@ -23,9 +24,13 @@ def repair(journal: Path) -> bool:
     lines = list(decode_lines(sound))
     stored = [line for line in lines if isinstance(line, StoredSegment) and not line.is_missing]
     newest = {(line.rendition, line.msn) for line in stored[-_TAIL_SEGMENTS:]}
+    uploaded = read_uploads(journal.with_suffix(UPLOADS_SUFFIX))
     repaired: list[Line] = []
     lost_files = 0
     for line in lines:
+        if isinstance(line, StoredSegment | InitRecord) and (line.rendition, line.file) in uploaded:
+            repaired.append(line)
+            continue
         if isinstance(line, StoredSegment) and not line.is_missing:
             path = journal.parent / line.rendition / line.file
             if not _is_whole(path, line, read=(line.rendition, line.msn) in newest):

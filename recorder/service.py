@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager
 import structlog
 
 from config.settings import Settings
+from packager.recordings.object_store import ObjectStore
 from recorder.recorder import Recorder
+from recorder.spool import Spool
 from recorder.storing import Disk
 from recorder.teller import RedisTeller
+from recorder.uploader import Uploader
 from streams.connection import open_redis
 from streams.recordings import RecordingStore
 from streams.store import StreamStore
@@ -28,12 +31,16 @@ async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIt
     redis = open_redis(redis_url)
     streams = StreamStore(redis, settings.redis_prefix)
     teller = RedisTeller(streams, RecordingStore(redis, streams.keys), settings.recording_retention_s)
-    disk = Disk(settings.effective_recordings_dir, settings.recording_reserve_mb << 20)
-    recorder = Recorder(settings.effective_media_dir, disk, node_id, teller)
-    tasks = [
-        asyncio.create_task(_kept_up(recorder.run)),
-        asyncio.create_task(_kept_up(lambda: teller.run(recorder))),
-    ]
+    recordings_dir = settings.effective_recordings_dir
+    store = ObjectStore.of(settings)
+    spool = None if store is None else Spool(settings.recording_spool_mb << 20)
+    uploader = None if store is None or spool is None else Uploader(recordings_dir, node_id, store, spool)
+    disk = Disk(recordings_dir, settings.recording_reserve_mb << 20, spool)
+    recorder = Recorder(settings.effective_media_dir, disk, node_id, teller, store=store, uploader=uploader)
+    runs = [recorder.run, lambda: teller.run(recorder)]
+    if uploader is not None:
+        runs.append(uploader.run)
+    tasks = [asyncio.create_task(_kept_up(run)) for run in runs]
     try:
         yield recorder
     finally:

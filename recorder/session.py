@@ -5,7 +5,6 @@ All of this blocks on disks, and runs in a thread.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -21,6 +20,7 @@ from packager.recordings.records import HeadRecord, InitRecord, Line, OverRecord
 from packager.recordings.summary import Summary
 from packager.records import EndRecord, OpenRecord, RenditionRecord, SegmentRecord, SessionRecord, ThumbnailRecord
 from recorder.repair import repair
+from recorder.spool import waiting
 from recorder.storing import Disk, RecordingJournal
 
 log = structlog.get_logger()
@@ -114,7 +114,7 @@ class RecordedSession:
                 self.summary = Summary.of(read_recording(self.directory))
                 self._is_summary_stale = False
         except OSError as error:
-            self._set_problem(os.strerror(error.errno) if error.errno else str(error))
+            self._set_problem(error.strerror or str(error))
         else:
             self._set_problem("")
         if self._missed_now:
@@ -311,6 +311,8 @@ class RecordedSession:
     def _append(self, journal: RecordingJournal, line: Line) -> None:
         journal.append(line)
         self.summary.feed(line)
+        if self._disk.spool is not None and isinstance(line, StoredSegment | InitRecord) and line.size_bytes:
+            self._disk.spool.add(waiting(self.recording_id, line))
 
     def _set_problem(self, problem: str) -> None:
         if problem and not self.problem:

@@ -8,13 +8,18 @@ import zlib
 from pathlib import Path
 
 from packager.recordings.records import Line, encode_line
+from recorder.spool import Spool
 
 
 class Disk:
-    """Where recordings lie. The last `reserve_bytes` of the file system stay free: Redis may write to the same one."""
+    """Where recordings lie. The last `reserve_bytes` of the file system stay free: Redis may write to the same one.
 
-    def __init__(self, recordings_dir: Path, reserve_bytes: int) -> None:
+    With a spool they are here only until they are uploaded.
+    """
+
+    def __init__(self, recordings_dir: Path, reserve_bytes: int, spool: Spool | None = None) -> None:
         self.recordings_dir = recordings_dir
+        self.spool = spool
         self._reserve_bytes = reserve_bytes
 
     def store(self, path: Path, data: bytes) -> int:
@@ -38,7 +43,9 @@ class Disk:
         temporary.rename(path)
 
     def check_room(self, size_bytes: int) -> None:
-        """Raises `OSError` (ENOSPC) when so much would eat into the reserve."""
+        """Raises `OSError` (ENOSPC) when so much would eat into the reserve, or not fit into the spool."""
+        if self.spool is not None:
+            self.spool.check_room(size_bytes)
         stat = os.statvfs(self.recordings_dir)
         if stat.f_bavail * stat.f_frsize - size_bytes < self._reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than the reserve of {self._reserve_bytes} bytes would stay free")

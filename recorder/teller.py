@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from packager.recordings.summary import Summary
-from recorder.recorder import Recorder
+from recorder.recorder import Recorder, Storage
 from recorder.session import RecordedSession
 from streams.recording_model import RecordingProgress, RecordingState
 from streams.recordings import PutOutcome, RecordingBusy, RecordingNotFound, RecordingStore
@@ -64,6 +64,8 @@ class RedisTeller:
         self._next_retention_s = 0.0
         self._over_since_s: dict[str, float] = {}
         self._has_looked = False
+        self._storage: dict[str, Storage] = {}  # as it was told, of those that may have something to tell
+        self._next_storage_s = 0.0
 
     def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
         """See `recorder.Teller`."""
@@ -71,6 +73,7 @@ class RedisTeller:
         self._put(session.recording_id, session.edge_id, session.session_id, progress)
 
     def _put(self, recording_id: str, edge_id: str, session_id: str, progress: RecordingProgress) -> None:
+        self._storage.setdefault(recording_id, Storage())
         report = self._reports.get(recording_id)
         if report is None:
             self._reports[recording_id] = _Report(edge_id, session_id, progress)
@@ -115,6 +118,9 @@ class RedisTeller:
                 report.next_s = now_s + _UPDATE_S
                 await self._tell(recording_id, report, recorder)
         await self._remove_deleted(recorder)
+        if now_s >= self._next_storage_s:
+            self._next_storage_s = now_s + _UPDATE_S
+            await self._tell_storage(recorder)
         if not self._has_looked:
             await self._take_up(recorder)
             self._has_looked = True
@@ -142,6 +148,14 @@ class RedisTeller:
         if report.is_told and progress.state is not RecordingState.RECORDING:
             del self._reports[recording_id]
 
+    async def _tell_storage(self, recorder: Recorder) -> None:
+        for recording_id, told in list(self._storage.items()):
+            storage = recorder.storage(recording_id)
+            if storage != told and await self._recordings.note_storage(recording_id, *storage):
+                self._storage[recording_id] = storage
+            elif storage == told == Storage() and recording_id not in self._reports:
+                del self._storage[recording_id]
+
     async def _send(
         self, recording_id: str, stream_id: str, report: _Report, progress: RecordingProgress
     ) -> PutOutcome:
@@ -160,7 +174,8 @@ class RedisTeller:
         since_s, now_s = self._heard_s, time.time()
         for recording_id in await self._recordings.deleted_since(since_s):
             if recording_id not in self._removed:
-                await recorder.remove(recording_id)
+                # What was deleted before this process began has long left the store, if it was not here.
+                await recorder.remove(recording_id, in_store=bool(since_s))
                 self._removed.add(recording_id)
         self._heard_s = now_s - _OVERLAP_S
 
@@ -191,7 +206,13 @@ class RedisTeller:
     async def _take_up(self, recorder: Recorder) -> None:
         """Recordings on this disk of which Redis knows nothing: it was away for too long, or has lost its newest."""
         for recording_id, recording in await recorder.recordings():
-            if recording.head is None or await self._recordings.find(recording_id) is not None:
+            if recording.head is None:
+                continue
+            entry = await self._recordings.find(recording_id)
+            if entry is not None:
+                told = Storage(entry.pending_bytes, entry.problem)
+                if told != recorder.storage(recording_id):
+                    self._storage[recording_id] = told
                 continue
             log.warning("recording_taken_up", recording_id=recording_id)
             state = RecordingState.RECORDING

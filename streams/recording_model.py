@@ -57,7 +57,7 @@ class RecordingProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingEntry:
-    """One recording as of one moment."""
+    """One recording as of one moment. `problem` is what keeps it from being stored; `pending_bytes` wait for upload."""
 
     recording_id: str
     stream_id: str
@@ -66,6 +66,8 @@ class RecordingEntry:
     session_id: str
     position: int
     progress: RecordingProgress
+    pending_bytes: int = 0
+    problem: str = ""
 
 
 def read_recording_entry(found: Mapping[bytes | str, bytes | str]) -> RecordingEntry:
@@ -88,4 +90,6 @@ def read_recording_entry(found: Mapping[bytes | str, bytes | str]) -> RecordingE
             has_thumbnails=fields["has_thumbnails"] == "1",
             reason=fields["reason"],
         ),
+        pending_bytes=int(fields.get("pending_bytes", "0")),
+        problem=fields.get("problem", ""),
     )

@@ -27,6 +27,13 @@ DELETED_KEPT_S: Final = 90 * 86_400
 """How long it is remembered that a recording was deleted, for recorders that are away."""
 
 
+_NOTE_STORAGE: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'pending_bytes', ARGV[1], 'problem', ARGV[2])
+return 1
+"""
+
+
 class RecordingNotFound(Exception):
     """The environment has no such recording."""
 
@@ -60,6 +67,7 @@ class RecordingStore:
         self._redis = redis
         self._keys = keys
         self._put = redis.register_script(change_script_text("recording_put"))
+        self._note_storage = redis.register_script(_NOTE_STORAGE)
         self._delete = redis.register_script(change_script_text("recording_delete"))
 
     async def put(
@@ -92,6 +100,11 @@ class RecordingStore:
         ]
         outcome, *_ = await self._put(keys=keys, args=[request])
         return PutOutcome(text(outcome))
+
+    async def note_storage(self, recording_id: str, pending_bytes: int, problem: str) -> bool:
+        """How a recording is kept at the moment, which is no event; False when it is not known (any more)."""
+        args = [str(pending_bytes), problem]
+        return bool(await self._note_storage(keys=[self._keys.recording(recording_id)], args=args))
 
     async def get(self, env: str, recording_id: str) -> RecordingEntry:
         """A recording of this environment. Raises `RecordingNotFound`."""

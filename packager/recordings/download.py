@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from packager.anywhere import error
-from packager.recordings.fragments import BadFile
 from packager.recordings.library import HeldRecording
+from packager.recordings.media import MEDIA_ERRORS, RecordedMedia
 from packager.recordings.mp4 import Mp4, progressive_mp4
 
 _BLOCK_BYTES: Final = 2 << 20
@@ -23,12 +24,12 @@ class Downloads:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int], asyncio.Task[Mp4]] = OrderedDict()
 
-    async def mp4(self, recording_id: str, held: HeldRecording) -> Mp4:
-        """The MP4 of a recording. Raises `BadFile`, `FileNotFoundError`."""
+    async def mp4(self, recording_id: str, held: HeldRecording, media: RecordedMedia) -> Mp4:
+        """The MP4 of a recording. Raises `MEDIA_ERRORS`."""
         key = recording_id, held.reader.version
         task = self._kept.pop(key, None)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(asyncio.to_thread(progressive_mp4, held.recording, held.reader.directory))
+            task = asyncio.create_task(asyncio.to_thread(progressive_mp4, held.recording, media))
         self._kept[key] = task
         while len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)
@@ -61,11 +62,9 @@ async def send_mp4(request: web.Request, name: str, mp4: Mp4) -> web.StreamRespo
     if request.method == hdrs.METH_HEAD:
         return answer
     try:
-        while start < end:
-            data = await asyncio.to_thread(mp4.read, start, min(_BLOCK_BYTES, end - start))
+        async for data in _blocks(mp4, start, end):
             await answer.write(data)
-            start += len(data)
-    except (BadFile, OSError):
+    except MEDIA_ERRORS:
         if request.transport is not None:
             request.transport.abort()
         return answer
@@ -73,13 +72,35 @@ async def send_mp4(request: web.Request, name: str, mp4: Mp4) -> web.StreamRespo
     return answer
 
 
-async def download(request: web.Request, downloads: Downloads, held: HeldRecording) -> web.StreamResponse:
-    """Answer a request for the MP4 of a recording."""
+async def _blocks(mp4: Mp4, start: int, end: int) -> AsyncIterator[bytes]:
+    """The bytes from start to end; the next block is read while one is sent."""
+    reading: asyncio.Future[bytes] | None = None
+    try:
+        while start < end:
+            reading = reading or asyncio.ensure_future(_block(mp4, start, end))
+            data, reading = await reading, None
+            start += len(data)
+            if start < end:
+                reading = asyncio.ensure_future(_block(mp4, start, end))
+            yield data
+    finally:
+        if reading is not None:
+            reading.cancel()
+
+
+async def _block(mp4: Mp4, start: int, end: int) -> bytes:
+    return await asyncio.to_thread(mp4.read, start, min(_BLOCK_BYTES, end - start))
+
+
+async def download(
+    request: web.Request, downloads: Downloads, held: HeldRecording, media: RecordedMedia
+) -> web.StreamResponse:
+    """Answer a request for the MP4 of a recording. Raises `BadFile`, `StoreError`."""
     recording_id = request.match_info["recording_id"]
     if not held.recording.is_over:
         return error(404, "the recording still grows; its MP4 is there once it is closed")
     try:
-        mp4 = await downloads.mp4(recording_id, held)
+        mp4 = await downloads.mp4(recording_id, held, media)
     except FileNotFoundError:
         return error(404, "no such recording")
     return await send_mp4(request, recording_id, mp4)

@@ -11,13 +11,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 
 from packager.recordings.fragments import BadFile, boxes, find
+from packager.recordings.media import RecordedMedia
 from packager.recordings.recording import RecordedRendition, Recording
-from packager.recordings.records import StoredSegment
+from packager.recordings.records import InitRecord, StoredSegment
 from packager.recordings.sample_table import SampleTable, TableBuilder, Ticks
 
 _MDAT_HEADER_BYTES = 16
@@ -31,16 +31,17 @@ class _Track:
 
 
 class Mp4:
-    """What a download is made of. `read` blocks on the disk."""
+    """What a download is made of. `read` blocks on the disk or the store."""
 
-    def __init__(self, header: bytes, paths: list[Path], sizes_bytes: list[int]) -> None:
+    def __init__(self, header: bytes, media: RecordedMedia, segments: list[StoredSegment]) -> None:
         self._header = header
-        self._paths = paths
-        self._starts = list(accumulate(sizes_bytes, initial=len(header)))
+        self._media = media
+        self._segments = segments
+        self._starts = list(accumulate((each.size_bytes for each in segments), initial=len(header)))
         self.size_bytes = self._starts[-1]
 
     def read(self, start: int, size_bytes: int) -> bytes:
-        """So many bytes from there. Raises `BadFile` when a file is not what it was."""
+        """So many bytes from there. Raises `MEDIA_ERRORS` when a file is not what it was, or not to be had."""
         end = min(start + size_bytes, self.size_bytes)
         pieces: list[bytes] = []
         if start < len(self._header):
@@ -48,43 +49,38 @@ class Mp4:
             start += len(pieces[0])
         while start < end:
             index = bisect_right(self._starts, start) - 1
-            with self._paths[index].open("rb", buffering=0) as file:
-                file.seek(start - self._starts[index])
-                piece = file.read(min(end, self._starts[index + 1]) - start)
-            if not piece:
-                raise BadFile(f"{self._paths[index].name} is shorter than it was")
-            pieces.append(piece)
-            start += len(piece)
+            segment, at = self._segments[index], self._starts[index]
+            wanted = min(end, self._starts[index + 1]) - start
+            pieces.append(self._media.read(segment.rendition, segment.file, start - at, wanted))
+            start += len(pieces[-1])
         return b"".join(pieces)
 
 
-def progressive_mp4(recording: Recording, directory: Path) -> Mp4:
-    """The best video rendition and the audio. Reads all headers. Raises `BadFile`, `FileNotFoundError`."""
+def progressive_mp4(recording: Recording, media: RecordedMedia) -> Mp4:
+    """The best video rendition and the audio. Needs all fragments' headers. Raises `MEDIA_ERRORS`."""
     renditions = [each for each in (recording.best_video(), recording.audio()) if each is not None]
-    files = _interleaved(renditions)
     builders: dict[str, TableBuilder] = {}
-    inits: dict[str, list[str]] = {}
-    paths, sizes_bytes, at = [], [], 0
-    for rendition, segment in files:
+    inits: dict[str, list[InitRecord]] = {}
+    segments, at = [], 0
+    for rendition, segment in _interleaved(renditions):
         name = rendition.info.name
         init = rendition.inits[segment.init]
         builder = builders.setdefault(name, TableBuilder(init.timescale_hz))
         known = inits.setdefault(name, [])
-        if segment.init not in known:
-            known.append(segment.init)
-        path = directory / name / segment.file
-        builder.add(path, at, init.timescale_hz, known.index(segment.init) + 1)
-        paths.append(path)
-        sizes_bytes.append(segment.size_bytes)
+        if init not in known:
+            known.append(init)
+        builder.add(media.headers(segment), at, init.timescale_hz, known.index(init) + 1)
+        segments.append(segment)
         at += segment.size_bytes
+    media.forget_headers()
     tracks = [
-        _Track(builders[each.info.name].table(), [(directory / each.info.name / file).read_bytes() for file in names])
-        for each in renditions
-        if (names := inits.get(each.info.name))
+        _Track(builders[name].table(), [media.read(name, init.file, 0, init.size_bytes) for init in inits[name]])
+        for name in (each.info.name for each in renditions)
+        if name in inits
     ]
     if not tracks:
         raise BadFile("nothing is recorded")
-    return Mp4(_header(tracks, at), paths, sizes_bytes)
+    return Mp4(_header(tracks, at), media, segments)
 
 
 def _interleaved(renditions: list[RecordedRendition]) -> list[tuple[RecordedRendition, StoredSegment]]:

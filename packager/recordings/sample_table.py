@@ -5,11 +5,9 @@ The files are those that `packager.cmaf` has written, so their boxes are where i
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -40,31 +38,26 @@ class FragmentHeader:
     rows: bytes
 
 
-def fragment_headers(path: Path) -> Iterator[FragmentHeader]:
-    """The fragments of a segment. Raises `BadFile`, `FileNotFoundError`."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size_bytes = os.fstat(fd).st_size
-        at = 0
-        while at < size_bytes:
-            data = os.pread(fd, _READ_BYTES, at)
-            if len(data) < _ROWS_AT + 8:
-                raise BadFile(f"{path.name}: no fragment at {at}")
-            moof_bytes, moof, traf, tfdt, decode_time, trun, flags, count, data_offset = _HEADERS.unpack_from(data)
-            if (moof, traf, tfdt, trun, flags) != (b"moof", b"traf", b"tfdt", b"trun", _TRUN_FLAGS):
-                raise BadFile(f"{path.name}: the boxes at {at} are not those of a fragment")
-            end = _ROWS_AT + count * _ROW_BYTES
-            if moof_bytes != end or data_offset != end + 8:
-                raise BadFile(f"{path.name}: the fragment at {at} is not of one run")
-            if end + 8 > len(data):
-                data = os.pread(fd, end + 8, at)
-            mdat_bytes = int.from_bytes(data[end : end + 4])
-            yield FragmentHeader(decode_time, at + data_offset, count, data[_ROWS_AT:end])
-            at += moof_bytes + mdat_bytes
-        if at != size_bytes:
-            raise BadFile(f"{path.name}: {size_bytes} bytes; its fragments end at {at}")
-    finally:
-        os.close(fd)
+def fragment_headers(read: Callable[[int, int], bytes], size_bytes: int, name: str) -> Iterator[FragmentHeader]:
+    """The fragments of a segment of so many bytes; `read` gives some of them, from there. Raises `BadFile`."""
+    at = 0
+    while at < size_bytes:
+        data = read(at, _READ_BYTES)
+        if len(data) < _ROWS_AT + 8:
+            raise BadFile(f"{name}: no fragment at {at}")
+        moof_bytes, moof, traf, tfdt, decode_time, trun, flags, count, data_offset = _HEADERS.unpack_from(data)
+        if (moof, traf, tfdt, trun, flags) != (b"moof", b"traf", b"tfdt", b"trun", _TRUN_FLAGS):
+            raise BadFile(f"{name}: the boxes at {at} are not those of a fragment")
+        end = _ROWS_AT + count * _ROW_BYTES
+        if moof_bytes != end or data_offset != end + 8:
+            raise BadFile(f"{name}: the fragment at {at} is not of one run")
+        if end + 8 > len(data):
+            data = read(at, end + 8)
+        mdat_bytes = int.from_bytes(data[end : end + 4])
+        yield FragmentHeader(decode_time, at + data_offset, count, data[_ROWS_AT:end])
+        at += moof_bytes + mdat_bytes
+    if at != size_bytes:
+        raise BadFile(f"{name}: {size_bytes} bytes; its fragments end at {at}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +103,9 @@ class TableBuilder:
         self._offsets: list[int] = []
         self._descriptions: list[int] = []
 
-    def add(self, path: Path, file_at: int, timescale_hz: int, description: int) -> None:
-        """The next segment, whose file begins `file_at` bytes after the start of all files. Raises `BadFile`."""
-        for header in fragment_headers(path):
+    def add(self, headers: Iterable[FragmentHeader], file_at: int, timescale_hz: int, description: int) -> None:
+        """The next segment, whose file begins `file_at` bytes after the start of all files."""
+        for header in headers:
             self._rows += header.rows
             self._decode_times.append(header.decode_time)
             self._scales.append(timescale_hz)

@@ -18,7 +18,9 @@ from packager.playlists import MEDIA_PLAYLIST
 from packager.publication import THUMBNAILS
 from packager.recordings.download import Downloads, download
 from packager.recordings.fragments import BadFile
+from packager.recordings.from_store import from_store
 from packager.recordings.library import HeldRecording, Library, NoRecording
+from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.playlists import recording_multivariant, recording_playlist
 from packager.recordings.recording import Recording
 from packager.recordings.storyboard import storyboard
@@ -36,11 +38,15 @@ _MEDIA: Final = "public, max-age=86400, immutable"
 
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 LIBRARY: Final = web.AppKey("library", Library)
+REDIRECTS: Final = web.AppKey("redirects", bool)
 
 
-def setup_vod(app: web.Application, recordings_dir: Path) -> None:
-    """Serve `/vod/…` from this directory."""
-    app[LIBRARY] = Library(recordings_dir)
+def setup_vod(
+    app: web.Application, recordings_dir: Path, store: ObjectStore | None = None, *, redirects: bool = True
+) -> None:
+    """Serve `/vod/…` from this directory, and from a store: by redirects to it, or through this process."""
+    app[LIBRARY] = Library(recordings_dir, store)
+    app[REDIRECTS] = redirects
     app[DOWNLOADS] = Downloads()
     base = f"/vod/{_RECORDING}"
     app.router.add_get(f"{base}/master.m3u8", _multivariant)
@@ -53,21 +59,21 @@ def setup_vod(app: web.Application, recordings_dir: Path) -> None:
     app.router.add_get("/vod/{path:.*}", _unknown)
 
 
-def held_recording(request: web.Request) -> HeldRecording | None:
+async def held_recording(request: web.Request) -> HeldRecording | None:
     """The recording that is asked for; None when there is none, or what is there is not readable."""
     recording_id = request.match_info["recording_id"]
     try:
-        held = request.app[LIBRARY].get(recording_id)
+        held = await request.app[LIBRARY].find(recording_id)
         return held if held.recording.has_media else None
     except NoRecording:
         return None
-    except ValueError as problem:
+    except (ValueError, StoreError) as problem:
         log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
         return None
 
 
 async def _multivariant(request: web.Request) -> web.Response:
-    held = held_recording(request)
+    held = await held_recording(request)
     if held is None:
         return _no_recording()
     return _playlist(request, held, "", recording_multivariant)
@@ -75,7 +81,7 @@ async def _multivariant(request: web.Request) -> web.Response:
 
 async def _media_playlist(request: web.Request) -> web.Response:
     name = request.match_info["rendition"]
-    held = held_recording(request)
+    held = await held_recording(request)
     if held is None:
         return _no_recording()
     if name not in held.recording.renditions:
@@ -85,37 +91,49 @@ async def _media_playlist(request: web.Request) -> web.Response:
 
 async def _media_file(request: web.Request) -> web.StreamResponse:
     info = request.match_info
-    path = request.app[LIBRARY].path(info["recording_id"], info["rendition"], info["file"])
     kind = "audio/mp4" if info["rendition"] == "audio" else "video/mp4"
-    answer = media_file(request, path, {hdrs.CACHE_CONTROL: _MEDIA, hdrs.CONTENT_TYPE: kind})
-    return answer if answer is not None else error(404, "no such file")
+    return await _file(request, info["rendition"], _MEDIA, kind)
+
+
+async def _file(request: web.Request, folder: str, cache_control: str, kind: str) -> web.StreamResponse:
+    """A file of a recording from here, or else from the store."""
+    library = request.app[LIBRARY]
+    recording_id, file = request.match_info["recording_id"], request.match_info["file"]
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: cache_control, hdrs.CONTENT_TYPE: kind}
+    answer = media_file(request, library.path(recording_id, folder, file), headers)
+    if answer is not None:
+        return answer
+    if library.store is None:
+        return error(404, "no such file")
+    return await from_store(
+        request, library.store, f"{recording_id}/{folder}/{file}", headers, redirects=request.app[REDIRECTS]
+    )
 
 
 async def _download(request: web.Request) -> web.StreamResponse:
-    held = held_recording(request)
+    held = await held_recording(request)
     if held is None:
         return _no_recording()
     try:
-        return await download(request, request.app[DOWNLOADS], held)
+        return await download(request, request.app[DOWNLOADS], held, request.app[LIBRARY].media(held))
+    except StoreError as problem:
+        log.error("recording_not_readable", recording_id=request.match_info["recording_id"], error=str(problem))
+        return error(502, "the store of recordings does not answer")
     except BadFile as problem:
         log.error("recording_not_readable", recording_id=request.match_info["recording_id"], error=str(problem))
         return error(500, "the recording is damaged")
 
 
 async def _storyboard(request: web.Request) -> web.Response:
-    held = held_recording(request)
+    held = await held_recording(request)
     if held is None or not held.recording.thumbnails:
         return error(404, "no storyboard")
     return _text(request, held, "storyboard", storyboard, "text/vtt")
 
 
 async def _sheet(request: web.Request) -> web.StreamResponse:
-    info = request.match_info
-    path = request.app[LIBRARY].path(info["recording_id"], THUMBNAILS, info["file"])
     # The newest sheet of a recording that grows is written anew with each thumbnail.
-    headers: dict[str, str] = {hdrs.CACHE_CONTROL: _CLOSED, hdrs.CONTENT_TYPE: "image/jpeg"}
-    answer = media_file(request, path, headers)
-    return answer if answer is not None else error(404, "no such file")
+    return await _file(request, THUMBNAILS, _CLOSED, "image/jpeg")
 
 
 async def _preflight(request: web.Request) -> web.Response:

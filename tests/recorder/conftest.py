@@ -1,13 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from config.settings import Settings
+from recorder import recorder, teller
 from recorder.session import RecordedSession
 from recorder.storing import Disk
+from streams.connection import open_redis
+from streams.recordings import RecordingStore
+from streams.store import StreamStore
 from tests.recorder.helpers import RecordedWriter
+from tests.recorder.place import Place
+from tests.redis_server import RedisServer, redis_server
 
 
 @pytest.fixture
@@ -27,3 +36,31 @@ def session(writer: RecordedWriter, disk: Disk) -> Iterator[RecordedSession]:
     recorded = RecordedSession(writer.directory, disk, "node_a")
     yield recorded
     recorded.leave()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def place(redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    # What takes seconds so that nodes don't get in each other's way takes moments here.
+    monkeypatch.setattr(teller, "OTHERS_FIRST_S", 0.3)
+    monkeypatch.setattr(teller, "_LEFT_EVERY_S", 0.1)
+    monkeypatch.setattr(teller, "_RETENTION_EVERY_S", 0.1)
+    monkeypatch.setattr(teller, "_UPDATE_S", 0.1)
+    monkeypatch.setattr(recorder, "_QUIET_S", 0.5)
+    prefix = f"test-{secrets.token_hex(4)}:"
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        media_dir=tmp_path / "media",
+        recordings_dir=tmp_path / "recordings",
+        recording_reserve_mb=0,
+        redis_prefix=prefix,
+    )
+    client = open_redis(redis.url)
+    store = StreamStore(client, prefix)
+    yield Place(settings, redis.url, store, RecordingStore(client, store.keys))
+    await client.aclose()

@@ -3,99 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
-import pytest_asyncio
 
 from config.session import RECORDED_FILE
-from config.settings import Settings
-from recorder import recorder, teller
-from recorder.service import recording
-from streams.connection import open_redis
 from streams.model import Stream
-from streams.recording_model import RecordingEntry, RecordingState
-from streams.recordings import RecordingStore
+from streams.recording_model import RecordingState
 from streams.state import Event
-from streams.store import StreamStore
-from tests.recorder.helpers import RecordedWriter, playlist, stored
-from tests.redis_server import RedisServer, redis_server
-from tests.streams.helpers import ENV, all_events_of, begin, new_stream, session_of
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as started:
-        yield started
-
-
-@dataclass(slots=True)
-class Place:
-    """A node's directories and its Redis."""
-
-    settings: Settings
-    url: str
-    store: StreamStore
-    recordings: RecordingStore
-
-    @asynccontextmanager
-    async def recorder(self, node_id: str = "node_a") -> AsyncIterator[None]:
-        async with recording(self.settings, node_id, self.url):
-            yield
-
-    async def session(self) -> tuple[Stream, int, RecordedWriter]:
-        """A stream that is live and recorded, its epoch, and its publisher."""
-        stream, _ = await new_stream(self.store)
-        claim = await begin(self.store, stream)
-        session_id = session_of(claim.stream)
-        await self.store.apply(stream.stream_id, Event.RENDITIONS_READY, session_id=session_id, epoch=claim.epoch)
-        writer = RecordedWriter(self.settings.effective_media_dir, edge_id=stream.edge_id, session_id=session_id)
-        return claim.stream, claim.epoch, writer
-
-    async def wait_for(self, stream: Stream, state: RecordingState, duration_s: float) -> RecordingEntry:
-        found: list[RecordingEntry] = []
-
-        async def reached() -> bool:
-            found[:] = (await self.recordings.of_stream(stream.stream_id, limit=1)).recordings
-            return bool(found) and (found[0].progress.state, found[0].progress.duration_s) == (state, duration_s)
-
-        await until(reached)
-        return found[0]
-
-    def directory(self, stream: Stream) -> Path:
-        return self.settings.effective_recordings_dir / session_of(stream).replace("se_", "rec_")
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(15):
-        while not await condition():  # noqa: ASYNC110 (what is waited for is on disk or in Redis)
-            await asyncio.sleep(0.02)
-
-
-@pytest_asyncio.fixture
-async def place(server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    # What takes seconds so that nodes don't get in each other's way takes moments here.
-    monkeypatch.setattr(teller, "OTHERS_FIRST_S", 0.3)
-    monkeypatch.setattr(teller, "_LEFT_EVERY_S", 0.1)
-    monkeypatch.setattr(teller, "_RETENTION_EVERY_S", 0.1)
-    monkeypatch.setattr(teller, "_UPDATE_S", 0.1)
-    monkeypatch.setattr(recorder, "_QUIET_S", 0.5)
-    prefix = f"test-{secrets.token_hex(4)}:"
-    settings = Settings(
-        data_dir=tmp_path / "data",
-        media_dir=tmp_path / "media",
-        recordings_dir=tmp_path / "recordings",
-        recording_reserve_mb=0,
-        redis_prefix=prefix,
-    )
-    redis = open_redis(server.url)
-    store = StreamStore(redis, prefix)
-    yield Place(settings, server.url, store, RecordingStore(redis, store.keys))
-    await redis.aclose()
+from tests.recorder.helpers import playlist, stored
+from tests.recorder.place import Place, until
+from tests.streams.helpers import ENV, all_events_of, session_of
 
 
 async def types(place: Place, stream: Stream) -> list[str]:
