@@ -87,7 +87,7 @@ def _track(codec: str, decoder_config: bytes, rate_hz: int, channels: int) -> Au
 
 @cache
 def _silent_aac(rate_hz: int, channels: int) -> bytes:
-    # Loads the codec library, which most passthrough sessions never need.
+    # Most passthrough sessions never need it.
     from transcode.audio import silent_aac_frame
 
     return silent_aac_frame(rate_hz, channels)

@@ -11,6 +11,7 @@ from packager.records import SessionRecord
 from packager.samples import VideoTrack
 from transcode.audio_form import AAC_FRAME_SAMPLES, AudioForm, kept_form
 from transcode.begun import Begun, new_record, open_publication
+from transcode.keyframe_thumbnails import KeyframeThumbnails
 from transcode.meter import SessionMeter
 from transcode.passthrough_tracks import VIDEO_TIMESCALE_HZ
 from transcode.passthrough_writers import ORIGIN_S, PassthroughWriters, kept_audio
@@ -80,6 +81,7 @@ class PassthroughOutput:
         self._audio = writers.audio
         self._next_audio_config: AudioConfig | None = None
         self._next_sound: bytes | None = None
+        self._thumbnails = KeyframeThumbnails(self._publication, sheets=session.recording)
         self._measured_from_s = max(ORIGIN_S, self._video.end_s)
         if audio is not None:
             self.configure_audio(audio)
@@ -155,6 +157,9 @@ class PassthroughOutput:
             self._move_to_end(unit.dts_s)
         dts_s = unit.dts_s + self._shift_s
         self._video.add(dts_s, dts_s + unit.pts_s - unit.dts_s, unit.keyframe, unit.data)
+        if unit.keyframe:
+            self._thumbnails.see(self._video_config, unit.data, dts_s + unit.pts_s - unit.dts_s)
+        self._thumbnails.publish()
         self._last_picture_s = unit.arrival_s
         self._measure_bitrate(dts_s, len(unit.data))
         if unit.arrival_s - self._last_audio_arrival_s > SILENT_AFTER_S:

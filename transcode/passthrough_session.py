@@ -1,6 +1,6 @@
 """A passthrough session: the source's own video, repackaged. AAC and Opus stay; other audio, or none, becomes AAC.
 
-Runs on its worker's loop, without threads and, unless audio must be made, without the codec library.
+Runs on its worker's loop. The codec library is needed only where audio must be made, and for thumbnails.
 """
 
 from __future__ import annotations

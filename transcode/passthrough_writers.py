@@ -112,7 +112,7 @@ def _segments_since(after: Checkpoint | None, segment_s: float) -> int:
 
 
 def _transcoded_track() -> AudioTrack:
-    # Loads the codec library, which a session that keeps its audio never needs.
+    # A session that keeps its audio never needs it.
     from transcode.audio import AudioTranscoder
 
     return AudioTranscoder(0).track

@@ -1,10 +1,12 @@
 """Small pictures of a session: a poster for who has not begun to watch, and sheets of thumbnails for who seeks.
 
-They are made of frames that the smallest rendition encodes anyway, on its encoder's thread, one in ten seconds.
+Those of a ladder are made of frames that its smallest rendition encodes anyway, on its encoder's thread, one in ten
+seconds; those of passthrough by `keyframe_thumbnails`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
@@ -27,6 +29,47 @@ _QUALITY = 4
 """mjpeg's scale, from 2 (best) to 31."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What is made of one frame: a poster and, where there are sheets, the newest sheet and what was added to it."""
+
+    poster: bytes
+    record: ThumbnailRecord | None = None
+    sheet: bytes = b""
+
+    def publish(self, publication: Publication) -> None:
+        """Let viewers and the recorder have them. Raises `OSError`."""
+        publication.write_poster(self.poster)
+        if self.record is not None:
+            publication.write_thumbnail(self.record, self.sheet)
+
+
+class PictureMaker:
+    """Makes posters of one size, and sheets of thumbnails of the same shape."""
+
+    def __init__(self, width_px: int, height_px: int, *, sheets: bool) -> None:
+        self._poster = _Jpeg(width_px, height_px)
+        scale = LONG_SIDE_PX / max(width_px, height_px)
+        self._width_px, self._height_px = (max(2, round(side * scale) // 2 * 2) for side in (width_px, height_px))
+        self._sheet = _Sheet(self._width_px, self._height_px) if sheets else None
+
+    def make(self, frame: VideoFrame, start_s: float) -> Pictures:
+        """Of the frame that is shown at this media time. Raises `av.FFmpegError`."""
+        poster = self._poster.encode(frame)
+        if self._sheet is None:
+            return Pictures(poster)
+        index, data = self._sheet.add(frame, start_s)
+        record = ThumbnailRecord(
+            sheet=self._sheet.name,
+            start_s=round(start_s, 3),
+            x_px=index % COLUMNS * self._width_px,
+            y_px=index // COLUMNS * self._height_px,
+            width_px=self._width_px,
+            height_px=self._height_px,
+        )
+        return Pictures(poster, record, data)
+
+
 class Thumbnails:
     """Takes the frames of the smallest rendition. A session that is not recorded gets its poster alone."""
 
@@ -37,10 +80,7 @@ class Thumbnails:
         self._rate, self._lead_s = rate, lead_s
         self._every_ticks = ceil(EVERY_S * rate)
         self._next_tick = 0
-        self._poster = _Jpeg(width_px, height_px)
-        scale = LONG_SIDE_PX / max(width_px, height_px)
-        self._width_px, self._height_px = (max(2, round(side * scale) // 2 * 2) for side in (width_px, height_px))
-        self._sheet = _Sheet(self._width_px, self._height_px) if sheets else None
+        self._maker = PictureMaker(width_px, height_px, sheets=sheets)
 
     def see(self, frame: VideoFrame, tick: int) -> None:
         """A frame that is encoded at this tick of the grid."""
@@ -48,26 +88,10 @@ class Thumbnails:
             return
         self._next_tick = tick + self._every_ticks
         try:
-            self._publication.write_poster(self._poster.encode(frame))
-            if self._sheet is not None:
-                self._add(self._sheet, frame, float(tick / self._rate + self._lead_s))
+            self._maker.make(frame, float(tick / self._rate + self._lead_s)).publish(self._publication)
         except (FFmpegError, OSError) as error:
             # A picture of a stream is no reason to end it.
             log.warning("no_thumbnail", error=str(error))
-
-    def _add(self, sheet: _Sheet, frame: VideoFrame, start_s: float) -> None:
-        index, data = sheet.add(frame, start_s)
-        self._publication.write_thumbnail(
-            ThumbnailRecord(
-                sheet=sheet.name,
-                start_s=round(start_s, 3),
-                x_px=index % COLUMNS * self._width_px,
-                y_px=index // COLUMNS * self._height_px,
-                width_px=self._width_px,
-                height_px=self._height_px,
-            ),
-            data,
-        )
 
 
 class _Jpeg:

@@ -75,6 +75,7 @@ function startHls() {
 function startNative() {
   video.onerror = () => retry('waiting', 'waiting for the stream');
   video.src = source;
+  showPoster();
   currentSession().then((session) => {
     facts.session = session;
   });
@@ -128,7 +129,13 @@ function sessionOf(text) {
   return text.match(/\bse_[0-9a-z]{26}\b/)?.[0] ?? null;
 }
 
+// What the stream looks like now, for the time before its first picture, and for who must press play.
+function showPoster() {
+  video.poster = `/live/${edgeId}/poster.jpg`;
+}
+
 function showRenditions() {
+  showPoster();
   const wanted = element.rendition.selectedOptions[0]?.textContent;
   const options = hls.levels.map((level, index) => [`${Math.min(level.width, level.height)}p`, index, level.bitrate]);
   options.sort((one, other) => other[2] - one[2]);

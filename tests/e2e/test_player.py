@@ -51,6 +51,8 @@ async def test_the_player_page_shows_the_live_picture(node: Node) -> None:
 
             await wait_until(seen_for_five_seconds, "five seconds of picture", 40, lambda: str(clocks))
             stats = await page.evaluate("window.antlivePlayer.stats()")
+            poster = await page.evaluate("document.getElementById('video').poster")
+            assert (await node.bytes(poster)).startswith(b"\xff\xd8")
     assert stats["playing"] and stats["error"] is None, stats
     assert stats["rendition"] == "640x360"
     # What the page says of its latency is what the clock in its picture says.
