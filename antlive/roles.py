@@ -294,7 +294,11 @@ async def _add_control(
         with _asking_redis():
             await store.add_api_key("default", settings.api_key)
     urls = PublicUrls(
-        host=settings.public_host, http_port=http_port, rtmp_port=settings.rtmp_port, srt_port=settings.srt_port
+        host=settings.public_host,
+        http_port=http_port,
+        rtmp_port=settings.rtmp_port,
+        srt_port=settings.srt_port,
+        playback=settings.playback_url,
     )
     setup_control(app, settings, store, urls)
     redis_url = settings.redis_url or DEFAULT_REDIS_URL

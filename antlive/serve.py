@@ -23,6 +23,7 @@ from antlive.logs import configure_logs
 from antlive.node import DataDirBusy, NodeFiles
 from antlive.ready_stream import ReadyStream, ready_stream
 from antlive.signals import StopSignals
+from config.secret_files import SUFFIX
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.store import StreamStore
@@ -207,6 +208,7 @@ class Supervisor:
 
     def _child_environment(self) -> dict[str, str]:
         environment = dict(os.environ)
+        environment.pop(f"{ENV_PREFIX}REDIS_URL{SUFFIX}", None)
         environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
         environment[ENV_PREFIX + "MEDIA_DIR"] = str(self._settings.effective_media_dir)
         # What a killed child leaves behind goes with the rest. Sockets lie in there, whose paths must be short.

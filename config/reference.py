@@ -20,6 +20,9 @@ A setting comes from its variable, else from the TOML file that `ANTLIVE_CONFIG`
 out of bounds, ends the start with exit code 2 and a line that names the setting, the value (unless it is a secret) and
 the bound. `antlive config` prints what is in force, as TOML and without secrets.
 
+A secret (`ANTLIVE_API_KEY`, `ANTLIVE_REDIS_URL`, `ANTLIVE_SRT_PASSPHRASE`) may lie in a file of its own, as those of
+containers and systemd do: `ANTLIVE_API_KEY_FILE` and so on name it. One of the two is set, not both.
+
 | variable | in the file | default | bounds | what it is |
 | --- | --- | --- | --- | --- |
 """

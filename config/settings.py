@@ -14,6 +14,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from config.secret_files import SUFFIX, SecretFileError, SecretFiles
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 RECONNECT_WINDOW_S_MAX = 3600
@@ -26,6 +28,8 @@ SECRETS = frozenset(
     {"api_key", "srt_passphrase", "redis_url", "recording_store_access_key", "recording_store_secret_key"}
 )
 """Settings whose values are, or may hold, what nobody else should read."""
+SECRET_FILES = {f"{ENV_PREFIX}{name.upper()}{SUFFIX}": name for name in sorted(SECRETS)}
+"""Variables that name a file with a secret."""
 
 
 class SettingsError(ValueError):
@@ -45,6 +49,11 @@ class Settings(BaseSettings):
     srt_port: Port = Field(9000, description="UDP port of SRT ingest")
     bind: str = Field("0.0.0.0", description="address that the listeners bind to")
     public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
+    playback_url: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+/?$",
+        description="URL of what viewers fetch from, such as an edge with TLS; default: http_port at public_host",
+    )
     node_url: str | None = Field(
         None,
         pattern="^https?://[^/?#]+/?$",
@@ -203,10 +212,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources = (init_settings, env_settings, SecretFiles(settings_cls, SECRET_FILES))
         file = os.environ.get(CONFIG_FILE_VARIABLE)
-        if not file:
-            return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return (*sources, TomlConfigSettingsSource(settings_cls, file)) if file else sources
 
     @property
     def effective_recordings_dir(self) -> Path:
@@ -235,6 +243,8 @@ def load_settings() -> Settings:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: no file at {file!r}")
     try:
         return Settings()
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -255,7 +265,7 @@ def _describe(item: object) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE, *SECRET_FILES}
     unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")

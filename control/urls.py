@@ -11,12 +11,16 @@ DEFAULT_SRT_PORT = 9000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicUrls:
-    """Host and ports as the public reaches them. Ports are the bound ones, never 0."""
+    """Host and ports as the public reaches them. Ports are the bound ones, never 0.
+
+    `playback` is where viewers fetch, if that is not the HTTP port: `https://live.example.org` of an edge or a CDN.
+    """
 
     host: str
     http_port: int
     rtmp_port: int
     srt_port: int = DEFAULT_SRT_PORT
+    playback: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("http_port", "rtmp_port", "srt_port"):
@@ -44,7 +48,7 @@ class PublicUrls:
 
     def hls(self, edge_id: str) -> str:
         """The multivariant playlist of a stream."""
-        return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}/live/{edge_id}/master.m3u8"
+        return f"{self._viewers}/live/{edge_id}/master.m3u8"
 
     def vod(self, recording_id: str) -> str:
         """The multivariant playlist of a recording."""
@@ -59,7 +63,13 @@ class PublicUrls:
         return f"{self._vod(recording_id)}/thumbnails.vtt"
 
     def _vod(self, recording_id: str) -> str:
-        return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}/vod/{recording_id}"
+        return f"{self._viewers}/vod/{recording_id}"
+
+    @property
+    def _viewers(self) -> str:
+        if self.playback is not None:
+            return self.playback.rstrip("/")
+        return f"http://{self._host}{_port(self.http_port, DEFAULT_HTTP_PORT)}"
 
     @property
     def _host(self) -> str:

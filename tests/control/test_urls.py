@@ -48,3 +48,11 @@ def test_a_port_that_nobody_can_reach_is_refused(port: int) -> None:
 
 def test_the_api_knows_every_quality_that_has_a_ladder() -> None:
     assert get_args(Quality) == QUALITIES
+
+
+@pytest.mark.parametrize("playback", ["https://live.example", "https://live.example/"])
+def test_viewers_may_be_sent_to_an_edge(playback: str) -> None:
+    urls = PublicUrls(host="ingest.example", http_port=8080, rtmp_port=1935, playback=playback)
+    assert urls.hls("lse_x") == "https://live.example/live/lse_x/master.m3u8"
+    assert urls.download("rec_x") == "https://live.example/vod/rec_x/download.mp4"
+    assert urls.rtmp == "rtmp://ingest.example/live"
