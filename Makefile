@@ -6,7 +6,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FUZZ_S ?= 20
 MINUTES ?= 10
+TESTS  ?=
 READY_DEV := $(VENV)/.ready-dev
+AUDITED   := $(VENV)/.audited
 
 .PHONY: help setup run demo test fuzz lint format bench encoders players clean
 
@@ -29,17 +31,19 @@ run: $(READY) ## start everything in the foreground; Ctrl-C stops it
 demo: $(READY) ## push a moving test picture to the stream that `make run` keeps ready
 	@exec $(BIN)/antlive demo
 
-test: $(READY_DEV) ## run the whole suite, three files at a time: most tests wait for live media
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: $(READY_DEV) ## run the whole suite, or TESTS="tests/rtmp …"; three files at a time: most tests wait for live media
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: $(READY_DEV) ## fuzz everything that reads what strangers send; FUZZ_S seconds for each target
 	PYTHON=$(PYTHON) scripts/setup.sh fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_S)
 
-lint: $(READY_DEV) ## ruff and mypy, as CI runs them
+lint: $(READY_DEV) ## ruff and mypy, as CI runs them, and once a day a look for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@[ -z "$$(find $(AUDITED) -newer constraints.txt -newer package-lock.json -mtime -1 2>/dev/null)" ] || exit 0; \
+		$(BIN)/python scripts/audit.py && touch $(AUDITED)
 
 format: $(READY_DEV) ## let ruff format the code
 	$(BIN)/ruff check --fix .
