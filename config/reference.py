@@ -8,7 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from config.settings import ENV_PREFIX, Settings
+from config.secret_files import SUFFIX
+from config.settings import ENV_PREFIX, SECRET_FILES, Settings
 
 REFERENCE_FILE = Path(__file__).parent.parent / "docs/settings.md"
 _HEAD = """# Settings
@@ -20,8 +21,8 @@ A setting comes from its variable, else from the TOML file that `ANTLIVE_CONFIG`
 out of bounds, ends the start with exit code 2 and a line that names the setting, the value (unless it is a secret) and
 the bound. `antlive config` prints what is in force, as TOML and without secrets.
 
-A secret (`ANTLIVE_API_KEY`, `ANTLIVE_REDIS_URL`, `ANTLIVE_SRT_PASSPHRASE`) may lie in a file of its own, as those of
-containers and systemd do: `ANTLIVE_API_KEY_FILE` and so on name it. One of the two is set, not both.
+A secret ({secrets}) may lie in a file of its own, as those
+of containers and systemd do: `ANTLIVE_API_KEY_FILE` and so on name it. One of the two is set, not both.
 
 | variable | in the file | default | bounds | what it is |
 | --- | --- | --- | --- | --- |
@@ -39,7 +40,8 @@ _BOUNDS = (
 
 def reference() -> str:
     """The page."""
-    return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items())
+    secrets = ", ".join(f"`{variable.removesuffix(SUFFIX)}`" for variable in SECRET_FILES)
+    return _HEAD.format(secrets=secrets) + "".join(_row(name, field) for name, field in Settings.model_fields.items())
 
 
 def _row(name: str, field: FieldInfo) -> str:
