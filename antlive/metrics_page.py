@@ -1,7 +1,7 @@
-"""`/metrics`: of a process, and of the ingest process of the same node if there is one, in one answer.
+"""`/metrics`: of a process, and of ingest and recorder of the same node if there are any, in one answer.
 
-Ingest has no HTTP port of its own unless `metrics_port` says so: it answers on an abstract Unix socket whose name holds
-the node's id, and whoever serves HTTP for the node asks there.
+These have no HTTP port of their own (ingest only with `metrics_port`): each answers on an abstract Unix socket whose
+name holds the node's id, and whoever serves HTTP for the node asks there.
 """
 
 from __future__ import annotations
@@ -26,36 +26,38 @@ from antlive.node import NodeFiles
 from antlive.probes import add_probes
 from antlive.process_metrics import ProcessMetrics
 from config.families import gauge, gauges
-from config.settings import Settings
 
 PATH: Final = "/metrics"
 _PING_S: Final = 0.5
-_INGEST_S: Final = 2.0
+_OTHERS_S: Final = 2.0
+OTHERS: Final = ("ingest", "recorder")
+"""The roles that answer on a socket."""
 
 
-def ingest_socket(node_id: str) -> str:
-    """The address at which a node's ingest process answers."""
-    return f"\0antlive/{node_id}/ingest"
+def role_socket(node_id: str, role: str) -> str:
+    """The address at which a node's process of this role answers."""
+    return f"\0antlive/{node_id}/{role}"
 
 
 class MetricsPage:
-    """The metrics of one process. `ask_ingest` is the socket of another one to join in."""
+    """The metrics of one process. `ask` is the node whose other roles' are joined in."""
 
-    def __init__(self, role: str, redis: Redis | None, ask_ingest: str | None = None) -> None:
+    def __init__(self, role: str, redis: Redis | None, ask: str | None = None) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(ProcessMetrics(role))
         self._role = role
         self._redis = redis
-        self._ask_ingest = ask_ingest
+        self._ask = ask
 
     def add_to(self, app: web.Application) -> None:
         """Serve it."""
         app.router.add_get(PATH, self._answer)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        redis, ingest = await asyncio.gather(self._redis_state(), self._of_ingest())
+        roles = OTHERS if self._ask is not None else ()
+        redis, *others = await asyncio.gather(self._redis_state(), *map(self._of_role, roles))
         joined = CollectorRegistry()
-        joined.register(_Joined([*self.registry.collect(), *redis, *ingest]))
+        joined.register(_Joined([*self.registry.collect(), *redis, *(family for other in others for family in other)]))
         headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4, hdrs.CACHE_CONTROL: "no-store"}
         return web.Response(body=generate_latest(joined), headers=headers)
 
@@ -75,31 +77,30 @@ class MetricsPage:
             gauges("redis_ping_seconds", "how long Redis took to answer", ("role",), {self._role: took_s}),
         ]
 
-    async def _of_ingest(self) -> list[Metric]:
-        if self._ask_ingest is None:
-            return []
+    async def _of_role(self, role: str) -> list[Metric]:
+        assert self._ask is not None
         try:
-            async with asyncio.timeout(_INGEST_S):
-                found = list(text_string_to_metric_families(await _get(self._ask_ingest)))
+            async with asyncio.timeout(_OTHERS_S):
+                found = list(text_string_to_metric_families(await _get(role_socket(self._ask, role))))
         except (OSError, ValueError):
             found = []
-        return [*found, gauge("ingest_up", "1 if the node's ingest process answers", int(bool(found)))]
+        return [*found, gauge(f"{role}_up", f"1 if the node's {role} process answers", int(bool(found)))]
 
 
-async def serve_ingest_metrics(
-    stack: AsyncExitStack, page: MetricsPage, settings: Settings, files: NodeFiles
+async def serve_metrics(
+    stack: AsyncExitStack, page: MetricsPage, role: str, files: NodeFiles, port: tuple[str, int] | None = None
 ) -> int | None:
-    """Answer on the node's socket, and on `metrics_port` if there is one; its actual number. Raises `OSError`."""
+    """Answer on the role's socket, and at this address and port if there is one; its number. Raises `OSError`."""
     app = web.Application()
     page.add_to(app)
     add_probes(app, files)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.UnixSite(runner, ingest_socket(files.node_id())).start()
-    if settings.metrics_port is None:
+    await web.UnixSite(runner, role_socket(files.node_id(), role)).start()
+    if port is None:
         return None
-    await web.TCPSite(runner, settings.bind, settings.metrics_port).start()
+    await web.TCPSite(runner, *port).start()
     return int(runner.addresses[-1][1])
 
 
@@ -128,5 +129,5 @@ async def _get(address: str) -> str:
         finally:
             writer.close()
     if head.split()[1:2] != [b"200"]:
-        raise ValueError(f"ingest answered {head[:32]!r}")
+        raise ValueError(f"the answer was {head[:32]!r}")
     return body.decode()

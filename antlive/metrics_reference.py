@@ -7,6 +7,7 @@ from typing import cast
 
 from prometheus_client.core import Metric
 
+from antlive.metrics_page import OTHERS
 from antlive.process_metrics import ProcessMetrics
 from antlive.request_meter import RequestMeter
 from config.families import gauges
@@ -21,7 +22,12 @@ from ingest.workers import WorkerPool
 from packager.conformance.guard import Guard
 from packager.live_sessions import LiveSessions
 from packager.metrics import OriginMetrics
+from recorder.metrics import RecorderMetrics
+from recorder.recorder import Recorder
+from recorder.storing import Disk
+from recorder.teller import RedisTeller
 from streams.connection import open_redis
+from streams.recordings import RecordingStore
 from streams.store import StreamStore
 
 REFERENCE_FILE = Path(__file__).parent.parent / "docs/metrics.md"
@@ -34,10 +40,13 @@ def all_families() -> list[Metric]:
     store = StreamStore(redis)
     broadcasts = Broadcasts(store, cast(WorkerPool, None), Settings(), LIMITS, "node")
     meter = RequestMeter()
-    sessions = LiveSessions(Path("/nonexistent"))
+    nowhere = Path("/nonexistent")
+    sessions = LiveSessions(nowhere)
+    recordings = RecordingStore(redis, store.keys)
     collectors = (
         IngestMetrics(broadcasts),
         OriginMetrics(sessions, Guard(0), meter.viewers),
+        RecorderMetrics(Recorder(nowhere, Disk(nowhere, 0), "node", RedisTeller(store, recordings, 0))),
         ControlMetrics(EventService(redis, "antlive:", WebhookPolicy())),
         meter,
         ProcessMetrics("web"),
@@ -47,7 +56,7 @@ def all_families() -> list[Metric]:
         *families,
         gauges("redis_up", "1 if Redis answers", ("role",), {}),
         gauges("redis_ping_seconds", "how long Redis took to answer", ("role",), {}),
-        gauges("ingest_up", "1 if the node's ingest process answers", (), {}),
+        *(gauges(f"{role}_up", f"1 if the node's {role} process answers", (), {}) for role in OTHERS),
     ]
 
 

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from antlive.listener import listen_http
 from antlive.logs import configure_logs
-from antlive.metrics_page import MetricsPage, ingest_socket, serve_ingest_metrics
+from antlive.metrics_page import MetricsPage, serve_metrics
 from antlive.node import NodeFiles
 from antlive.node_url import node_url
 from antlive.probes import add_probes
@@ -200,7 +200,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         page = MetricsPage("ingest", redis)
         page.registry.register(IngestMetrics(broadcasts))
         with _listening(settings, "METRICS_PORT", settings.metrics_port or 0):
-            metrics_port = await serve_ingest_metrics(stack, page, settings, files)
+            port = None if settings.metrics_port is None else (settings.bind, settings.metrics_port)
+            metrics_port = await serve_metrics(stack, page, "ingest", files, port)
         stack.push_async_callback(drain.close)
         ports = {"rtmp_port": rtmp_port, "srt_port": srt_port, "rtmps_port": rtmps_port, "metrics_port": metrics_port}
         yield Running({name: port for name, port in ports.items() if port is not None}, drain)
@@ -226,7 +227,15 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
 async def _recorder(settings: Settings) -> AsyncIterator[Running]:
     from recorder.service import recording
 
-    async with recording(settings, NodeFiles(settings.data_dir).node_id(), settings.redis_url or DEFAULT_REDIS_URL):
+    files = NodeFiles(settings.data_dir)
+    redis_url = settings.redis_url or DEFAULT_REDIS_URL
+    async with AsyncExitStack() as stack:
+        metrics = await stack.enter_async_context(recording(settings, files.node_id(), redis_url))
+        redis = open_redis(redis_url)
+        stack.push_async_callback(redis.aclose)
+        page = MetricsPage("recorder", redis)
+        page.registry.register(metrics)
+        await serve_metrics(stack, page, "recorder", files)
         yield Running({})
 
 
@@ -251,7 +260,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         add_probes(app, files)
         redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
         stack.push_async_callback(redis.aclose)
-        page = MetricsPage(role, redis, None if role == "control" else ingest_socket(files.node_id()))
+        page = MetricsPage(role, redis, None if role == "control" else files.node_id())
         page.add_to(app)
         meter = RequestMeter()
         page.registry.register(meter)

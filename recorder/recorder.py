@@ -20,6 +20,7 @@ from recorder.removal import remove_recording
 from recorder.repair import repair
 from recorder.session import MOVED, OVER, RecordedSession
 from recorder.storing import Disk, RecordingJournal
+from recorder.tally import Tally
 from recorder.uploader import Uploader
 
 log = structlog.get_logger()
@@ -67,6 +68,7 @@ class Recorder:
         self._now_s = now_s
         self._store = store
         self._uploader = uploader
+        self.tally = Tally()
         self._sessions: dict[Path, RecordedSession] = {}
         self._ignored: set[Path] = set()
         self._news_s: dict[Path, float] = {}
@@ -120,6 +122,10 @@ class Recorder:
             if self._uploader is not None and (was_here or in_store):
                 self._uploader.remove(recording_id)
 
+    def recorded_sessions(self) -> list[RecordedSession]:
+        """The sessions that are being recorded."""
+        return [session for session in self._sessions.values() if session.is_recorded]
+
     def storage(self, recording_id: str) -> Storage:
         """How a recording is kept at the moment."""
         problems = [each.problem for each in self._sessions.values() if each.recording_id == recording_id]
@@ -151,7 +157,7 @@ class Recorder:
     def _take_note(self, found: set[Path], over: set[Path]) -> None:
         self._ignored = (self._ignored & found) | over
         for path in found - self._sessions.keys() - self._ignored:
-            self._sessions[path] = RecordedSession(path, self._disk, self._node_id)
+            self._sessions[path] = RecordedSession(path, self._disk, self._node_id, self.tally)
             self._news_s[path] = self._now_s()
         for path in self._sessions.keys() - found:
             session = self._sessions[path]

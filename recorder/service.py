@@ -11,6 +11,7 @@ import structlog
 
 from config.settings import Settings
 from packager.recordings.object_store import ObjectStore
+from recorder.metrics import RecorderMetrics
 from recorder.recorder import Recorder
 from recorder.spool import Spool
 from recorder.storing import Disk
@@ -26,8 +27,8 @@ _RETRY_S = 1.0
 
 
 @asynccontextmanager
-async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIterator[Recorder]:
-    """Record while the context is open."""
+async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIterator[RecorderMetrics]:
+    """Record while the context is open; what comes of it can be measured."""
     redis = open_redis(redis_url)
     streams = StreamStore(redis, settings.redis_prefix)
     teller = RedisTeller(streams, RecordingStore(redis, streams.keys), settings.recording_retention_s)
@@ -42,7 +43,7 @@ async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIt
         runs.append(uploader.run)
     tasks = [asyncio.create_task(_kept_up(run)) for run in runs]
     try:
-        yield recorder
+        yield RecorderMetrics(recorder, spool, uploader)
     finally:
         for task in tasks:
             task.cancel()

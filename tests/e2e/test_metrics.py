@@ -51,12 +51,12 @@ async def scrape_until(node: Node, condition: Callable[[Scrape], bool], what: st
 async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path, tiny_clip: Path) -> None:
     async with running_node(tmp_path, ANTLIVE_RECONNECT_WINDOW_S="30") as node:
         idle = await scrape_until(node, lambda now: now.sum("event_leader") == 1, "a leader")
-        assert idle.sum("ingest_up") == 1 and idle.sum("redis_up") == 2
+        assert idle.sum("ingest_up") == idle.sum("recorder_up") == 1 and idle.sum("redis_up") == 3
         assert idle.sum("sessions") == 0
         assert {sample.labels["role"] for sample in idle.samples if "process_open_files" in sample.name} == {
-            "web", "ingest",
+            "web", "ingest", "recorder",
         }  # fmt: skip
-        stream = await node.create(quality="standard")
+        stream = await node.create(quality="standard", recording=True)
         tier = {"tier": "standard"}
         async with pushing(tiny_clip, stream["ingest"]["rtmpFullUrl"]):
             live = await scrape_until(
@@ -85,6 +85,8 @@ async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path,
         assert away.sum("sessions", state="reconnecting") == 1 and away.sum("disconnects_total") == 1
         assert away.sum("encoder_away_seconds_total", **tier) > 1
         assert away.sum("frames_repeated_total") > 30
+        assert away.sum("recording_sessions") == 1 and away.sum("recorded_segments_total") > 2
+        assert away.sum("recorded_bytes_total") > 10_000 and away.sum("recording_missed_segments_total") == 0
         for secret in (stream["ingest"]["streamKey"], stream["streamId"], stream["edgeId"], node.api_key):
             assert secret not in away.text
 

@@ -64,6 +64,18 @@ async def wait_for_recording(
     return found[0]
 
 
+async def live_end(node: Node, stream: dict[str, Any]) -> int:
+    """The media sequence number after the last whole segment that viewers can get."""
+    master = await node.playlist(stream["playback"]["hlsUrl"])
+    live = await node.playlist(master.playlists[0].absolute_uri)
+    return int(live.media_sequence) + sum(1 for segment in live.segments if segment.uri)
+
+
+async def has_gone_on(node: Node, stream: dict[str, Any], msn: int) -> bool:
+    """Whether the show has come so far."""
+    return await live_end(node, stream) >= msn
+
+
 async def playlists(node: Node, recording: dict[str, Any]) -> dict[str, tuple[str, m3u8.M3U8]]:
     """Text and parsed media playlist of each rendition, by name."""
     master = await node.playlist(recording["hlsUrl"])
@@ -109,7 +121,11 @@ async def test_a_session_is_one_recording_over_reconnects_and_killed_processes(
         for pid in workers(node).keys() - before:
             workers(node)[pid].kill()
         await wait_for_recording(node, stream_id, "recording", duration_s=recording["duration"] + 3)
-        role(node, "recorder").kill()
+        recorder = role(node, "recorder")
+        recorder.suspend()  # as one whose disk hangs: the show goes on
+        published = await live_end(node, stream)
+        await wait_until(lambda: has_gone_on(node, stream, published + 2), "two more segments", 10)
+        recorder.kill()
     async with pushing(small_clip, url):
         await wait_for_recording(node, stream_id, "recording", duration_s=recording["duration"] + 7)
         role(node, "web").kill()

@@ -127,7 +127,7 @@ async def test_requests_are_counted_by_kind_and_bytes_as_sent() -> None:
 
 async def test_without_redis_and_ingest_the_page_says_so_in_time() -> None:
     redis = open_redis("redis://127.0.0.1:1/0", timeout_s=0.3)
-    page = MetricsPage("origin", redis, "\0antlive/nobody/ingest")
+    page = MetricsPage("origin", redis, "nobody")
     app = web.Application()
     page.add_to(app)
     async with TestClient(TestServer(app)) as http:
