@@ -63,6 +63,7 @@ dev)
     need chromium chromium
     need srt-live-transmit srt-tools
     need curl curl
+    need jq jq
     need systemd-analyze systemd
     install_without_service nginx prometheus
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

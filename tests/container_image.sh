@@ -50,7 +50,8 @@ base_bytes=$(pod image inspect --format '{{.Size}}' docker.io/library/debian:12-
 echo "size above the base image: $((($(pod image inspect --format '{{.Size}}' antlive) - base_bytes) / 1000000)) MB"
 
 # As Kubernetes runs them: one network for the containers of a node, nothing writable but the volumes.
-hardened=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host --cgroups disabled --ulimit host)
+hardened=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host --cgroups disabled
+    --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)")
 volumes=(-v "$work/data:/data" -v "$work/media:/media")
 install -d -o 10001 -g 10001 "$work/data" "$work/media" "$work/control"
 
@@ -86,8 +87,9 @@ until_ok "control is not ready" curl -sf http://127.0.0.1:18080/readyz
 until_ok "origin is not ready" curl -sf http://127.0.0.1:18081/readyz
 stream=$(curl -sf -X POST http://127.0.0.1:18080/v1/live-streams -H "Authorization: Bearer $api_key" -H 'Content-Type: application/json' \
     -d '{"name": "image", "quality": "standard"}')
-key=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["streamKey"])' "$stream")
-edge=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["edgeId"])' "$stream")
+field() { python3 -c "import json, sys; print(json.loads(sys.argv[1])$1)" "$stream"; } # field PATH: of the created stream
+key=$(field '["ingest"]["streamKey"]')
+edge=$(field '["edgeId"]')
 role encoder antlive demo --url "rtmp://127.0.0.1:11935/live/$key" --size 640x360
 master=http://127.0.0.1:18081/live/$edge/master.m3u8
 until_ok "nothing to play" curl -sf "$master"
@@ -101,7 +103,7 @@ pod logs ingest 2>&1 | grep -q "$key" && fail "the stream key is in the log"
 
 echo "== drain, then stop"
 pod stop --time 10 encoder >/dev/null
-curl -sf -X POST "http://127.0.0.1:18080/v1/live-streams/$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["streamId"])' "$stream")/end" -H "Authorization: Bearer $api_key" >/dev/null
+curl -sf -X POST "http://127.0.0.1:18080/v1/live-streams/$(field '["streamId"]')/end" -H "Authorization: Bearer $api_key" >/dev/null
 pod exec ingest antlive drain --seconds 30
 for name in ingest recorder origin control; do
     pod stop --time 10 "$name" >/dev/null
