@@ -21,13 +21,13 @@ while [ $# -gt 0 ]; do
 done
 fail() { echo "container image: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "needs root (debootstrap)"
-if ! { command -v podman && command -v crun; } >/dev/null; then
+if ! { command -v podman && command -v runc; } >/dev/null; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends podman crun >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends podman runc >/dev/null
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/antlive-image.XXXXXX")
-pod() { podman --root "$work/storage" --runroot "$work/run" --storage-driver vfs --cgroup-manager cgroupfs --events-backend none "$@"; }
+pod() { podman --root "$work/storage" --runroot "$work/run" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs --events-backend none "$@"; }
 containers=()
 finish() {
     [ ${#containers[@]} = 0 ] || pod rm --force --time 3 "${containers[@]}" >/dev/null
@@ -50,8 +50,8 @@ base_bytes=$(pod image inspect --format '{{.Size}}' docker.io/library/debian:12-
 echo "size above the base image: $((($(pod image inspect --format '{{.Size}}' antlive) - base_bytes) / 1000000)) MB"
 
 # As Kubernetes runs them: one network for the containers of a node, nothing writable but the volumes.
-hardened=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host --cgroups disabled
-    --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)")
+hardened=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --network host
+    --ulimit nofile=8192:8192 --ulimit nproc=32768:32768)
 volumes=(-v "$work/data:/data" -v "$work/media:/media")
 install -d -o 10001 -g 10001 "$work/data" "$work/media" "$work/control"
 
