@@ -28,11 +28,12 @@ def setup_player(app: web.Application, hls_js_file: Path, media_origin: str = ""
     page_headers: dict[str, str] = {
         hdrs.CACHE_CONTROL: "no-cache",
         "Content-Security-Policy": _CONTENT_SECURITY_POLICY.format(media=media_origin and f" {media_origin}"),
+        "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
     page = _serve(_PAGE_DIR / "index.html", "text/html", page_headers)
     recording = _serve(_PAGE_DIR / "recording.html", "text/html", page_headers)
-    file_headers: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=300"}
+    file_headers: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=300", "X-Content-Type-Options": "nosniff"}
     app.router.add_get("/player/static/hls.js", _serve(hls_js_file, "text/javascript", file_headers))
     app.router.add_get("/player/static/player.js", _serve(_PAGE_DIR / "player.js", "text/javascript", file_headers))
     app.router.add_get("/player/static/player.css", _serve(_PAGE_DIR / "player.css", "text/css", file_headers))
