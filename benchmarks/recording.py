@@ -27,6 +27,7 @@ from recorder.session import RecordedSession
 from recorder.storing import Disk
 from tests.e2e.inside import role
 from tests.e2e.node import Node, pushing, running_node
+from tests.s3_server import s3_server
 
 _MIB = 1 << 20
 _HOURS = 2
@@ -38,15 +39,19 @@ SHORT_ID = "rec_01k0000000000000000000000b"
 
 async def run(directory: Path, quick: bool) -> list[Figure]:
     """CPU and memory beside a real `standard` session; then what it has recorded, repeated to two hours."""
+    clip, seconds = source(directory, CLIPS[0], 30), 15 if quick else 30
+    with s3_server(directory / "s3") as s3:
+        async with running_node(directory / "node-s3", **s3.environment) as node:
+            uploading = await _beside_a_session(node, clip, seconds, "recorder with an S3 store")
     async with running_node(directory / "node") as node:
-        figures = await _beside_a_session(node, source(directory, CLIPS[0], 30), 15 if quick else 30)
+        figures = await _beside_a_session(node, clip, seconds, "recorder")
         recorded = next((node.data_dir / "recordings").iterdir())
         long = _repeated(recorded, directory / "recordings" / LONG_ID, round(_HOURS * 3600 / _SEGMENT_S), link=True)
         short = _repeated(recorded, directory / "recordings" / SHORT_ID, _DOWNLOAD_SEGMENTS, link=False)
-    return figures + await _afterwards(long, short)
+    return figures + uploading + await _afterwards(long, short)
 
 
-async def _beside_a_session(node: Node, clip: Path, seconds: int) -> list[Figure]:
+async def _beside_a_session(node: Node, clip: Path, seconds: int, what: str) -> list[Figure]:
     recorder = role(node, "recorder")
     idle_rss = recorder.memory_info().rss
     stream = await node.create(quality="standard", recording=True)
@@ -59,14 +64,14 @@ async def _beside_a_session(node: Node, clip: Path, seconds: int) -> list[Figure
         grown = recorder.memory_info().rss - idle_rss
     return [
         Figure(
-            name="recorder CPU / all other CPU of a standard session",
+            name=f"{what}: CPU / all other CPU of a standard session",
             value=recorder_s / (all_s - recorder_s) * 100,
             unit="%",
             at_most=2,
             note=f"{recorder_s / seconds * 1000:.1f} ms a second",
         ),
         Figure(
-            name="recorder: memory that a session adds",
+            name=f"{what}: memory that a session adds",
             value=grown / _MIB,
             unit="MiB",
             at_most=20,

@@ -20,7 +20,7 @@ from packager.recordings.fetching import COMPLETE_SUFFIX
 from packager.recordings.fragments import BadFile
 from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.recording import RECORDING_ID
-from packager.recordings.records import InitRecord, OverRecord, StoredSegment, decode_lines, encode_line, sound_lines
+from packager.recordings.records import InitRecord, OverRecord, StoredSegment, decode_lines, sound_lines
 from packager.recordings.sample_table import fragment_headers
 from packager.recordings.uploads import UPLOADS_SUFFIX, Uploaded, encode_uploaded, pack_headers, read_uploads
 from recorder.spool import Spool, Waiting, waiting
@@ -46,6 +46,7 @@ class Uploader:
         self._node_id = node_id
         self._store = store
         self._spool = spool
+        self._done: dict[str, set[tuple[str, str]]] = {}  # rendition and file of what the store has, of those that grow
         self._unsaid: set[str] = set()  # recordings whose journal in the store is behind
         self._due_s: dict[str, float] = {}  # when their journals may go there again
         self._removed: dict[str, None] = {}
@@ -94,6 +95,7 @@ class Uploader:
         """The recording was deleted, and is no more on this disk: delete its objects."""
         self._spool.drop(recording_id)
         self._unsaid.discard(recording_id)
+        self._done.pop(recording_id, None)
         self._dir.mkdir(parents=True, exist_ok=True)
         (self._dir / f"{_TOMBSTONE}{recording_id}").touch()
         self._removed[recording_id] = None
@@ -168,6 +170,8 @@ class Uploader:
             except FileNotFoundError:
                 continue  # deleted meanwhile; its objects are next
         for file, _ in uploaded:
+            if (done := self._done.get(file.recording_id)) is not None:
+                done.add((file.rendition, file.file))
             if file.is_segment:
                 (self._dir / file.name).unlink(missing_ok=True)
             self._spool.done(file)
@@ -185,6 +189,7 @@ class Uploader:
             if self._spool.is_ready_to_close(recording_id):
                 await self._last(directory)
                 self._due_s.pop(recording_id, None)
+                self._done.pop(recording_id, None)
             elif now_s >= self._due_s.get(recording_id, 0.0):
                 size_bytes = await self._put_journal(directory)
                 self._due_s[recording_id] = now_s + max(_JOURNAL_EVERY_S, size_bytes / _JOURNAL_BYTES_PER_S)
@@ -222,15 +227,12 @@ class Uploader:
 
     def _stored_journal(self, directory: Path) -> bytes:
         """The journal without what is not in the store."""
-        done = read_uploads(directory / f"{self._node_id}{UPLOADS_SUFFIX}")
-        lines = decode_lines(sound_lines((directory / f"{self._node_id}.jsonl").read_bytes()))
-        return b"".join(
-            encode_line(line)
-            for line in lines
-            if not isinstance(line, StoredSegment | InitRecord)
-            or not line.size_bytes
-            or (line.rendition, line.file) in done
-        )
+        done = self._done.get(directory.name)
+        if done is None:
+            done = self._done[directory.name] = set(read_uploads(directory / f"{self._node_id}{UPLOADS_SUFFIX}"))
+        data = (directory / f"{self._node_id}.jsonl").read_bytes()
+        lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+        return b"".join(line for line in lines if _is_said(line, done))
 
     async def _delete_removed(self) -> None:
         """A store that lets nobody delete is no reason not to upload."""
@@ -265,6 +267,18 @@ class Uploader:
             log.warning("recordings_uploaded_again", waiting_bytes=self._spool.size_bytes)
         self.problem = ""
         self._failures = 0
+
+
+def _is_said(line: bytes, done: set[tuple[str, str]]) -> bool:
+    """Whether a line of a journal names nothing that the store has not."""
+    if line.startswith(b'["'):  # most are segments that are in the store: these need not be decoded
+        rendition, msn, _ = line[2:].split(b",", 2)
+        if (rendition[:-1].decode(), f"{msn.decode()}.m4s") in done:
+            return True
+    (record,) = decode_lines(line)
+    if not isinstance(record, StoredSegment | InitRecord) or not record.size_bytes:
+        return True
+    return (record.rendition, record.file) in done
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -34,6 +34,16 @@ class S3Server:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a node must be told to record to it."""
+        return {
+            "ANTLIVE_RECORDING_STORE": f"s3://{BUCKET}/shows",
+            "ANTLIVE_RECORDING_STORE_ENDPOINT": self.endpoint,
+            "ANTLIVE_RECORDING_STORE_ACCESS_KEY": ACCESS_KEY,
+            "ANTLIVE_RECORDING_STORE_SECRET_KEY": SECRET_KEY,
+        }
+
     def store(self, secret_key: str = SECRET_KEY) -> ObjectStore:
         """A client of it."""
         return ObjectStore(f"s3://{BUCKET}/shows", endpoint=self.endpoint, access_key=ACCESS_KEY, secret_key=secret_key)

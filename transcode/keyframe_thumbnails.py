@@ -1,4 +1,8 @@
-"""Thumbnails of a passthrough session, which decodes nothing else: of one keyframe in ten seconds."""
+"""Thumbnails of a passthrough session, which decodes nothing else: of one keyframe in ten seconds.
+
+A keyframe costs more than anything else that is done for such a session. One that is not recorded needs the poster
+alone, and gets it half as often.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ from transcode.video import VideoDecoder
 
 log = structlog.get_logger()
 
+PIXELS_MAX = 8192 * 4320
+"""What a stream declares must not cost its neighbours in the worker their memory."""
+
 _POSTER_LONG_SIDE_PX = 640
+_POSTER_EVERY_S = 2 * EVERY_S
 
 
 class KeyframeThumbnails:
@@ -25,6 +33,7 @@ class KeyframeThumbnails:
     def __init__(self, publication: Publication, *, sheets: bool) -> None:
         self._publication = publication
         self._decoding = _Decoding(sheets)
+        self._every_s = EVERY_S if sheets else _POSTER_EVERY_S
         self._next_s = 0.0
         self._made: Future[Pictures | None] | None = None
 
@@ -32,7 +41,7 @@ class KeyframeThumbnails:
         """A keyframe that is shown at this media time."""
         if start_s < self._next_s or self._made is not None:
             return
-        self._next_s = start_s + EVERY_S
+        self._next_s = start_s + self._every_s
         self._made = _thread().submit(self._decoding.pictures, config, keyframe, start_s)
 
     def publish(self) -> None:
@@ -58,7 +67,7 @@ class _Decoding:
 
     def pictures(self, config: VideoConfig, keyframe: bytes, start_s: float) -> Pictures | None:
         """Of this keyframe; None when it can't be decoded by itself. A decoder in waiting would cost memory."""
-        decoder = VideoDecoder(config)
+        decoder = VideoDecoder(config, pixels_max=PIXELS_MAX)
         frames = decoder.decode(keyframe, 0, 0, keyframe=True) or decoder.flush()
         if not frames:
             return None

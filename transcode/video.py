@@ -28,15 +28,17 @@ _DECODERS = {"av1": "libdav1d"}
 class VideoDecoder:
     """Decodes the pictures of one configuration to upright, progressive frames, or `as_coded`.
 
-    A corrupt picture is counted and skipped.
+    A corrupt picture, or one of more than `pixels_max`, is counted and skipped.
     """
 
-    def __init__(self, config: VideoConfig, *, as_coded: bool = False) -> None:
+    def __init__(self, config: VideoConfig, *, as_coded: bool = False, pixels_max: int | None = None) -> None:
         self._codec = cast(VideoCodecContext, av.CodecContext.create(_DECODERS.get(config.codec, config.codec), "r"))
         self._codec.extradata = config.extradata
         # FRAME threads would hold back one or two frames each.
         self._codec.thread_type = "SLICE"
         self._codec.thread_count = 1
+        if pixels_max is not None:
+            self._codec.options = {"max_pixels": str(pixels_max)}
         self._as_coded = as_coded
         self._deinterlacer = Deinterlacer()
         self._turner = Turner()

@@ -60,14 +60,20 @@ def setup_vod(
 
 
 async def held_recording(request: web.Request) -> HeldRecording | None:
-    """The recording that is asked for; None when there is none, or what is there is not readable."""
+    """The recording that is asked for; None when there is none, or what is there is not readable.
+
+    Raises `web.HTTPServiceUnavailable` when only the store knows, and does not answer.
+    """
     recording_id = request.match_info["recording_id"]
     try:
         held = await request.app[LIBRARY].find(recording_id)
         return held if held.recording.has_media else None
     except NoRecording:
         return None
-    except (ValueError, StoreError) as problem:
+    except StoreError as problem:
+        log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
+        raise web.HTTPServiceUnavailable(text="the store of recordings does not answer\n") from None
+    except ValueError as problem:
         log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
         return None
 

@@ -37,6 +37,10 @@ def test_without_any_configuration_the_defaults_hold() -> None:
         ("ANTLIVE_PART_S", "1.5", ["ANTLIVE_PART_S", "1.5", "half of segment_s"]),
         ("ANTLIVE_LOG_LEVEL", "loud", ["ANTLIVE_LOG_LEVEL", "loud", "debug"]),
         ("ANTLIVE_CHUNK_S", "0.5", ["chunk_s = 0.5", "part_s (0.333)"]),
+        ("ANTLIVE_RECORDING_STORE", "https://bucket", ["ANTLIVE_RECORDING_STORE", "https://bucket", "s3://"]),
+        ("ANTLIVE_RECORDING_STORE_ENDPOINT", "http://s3", ["recording_store_endpoint needs recording_store"]),
+        ("ANTLIVE_RECORDING_STORE_SECRET_KEY", "x", ["recording_store_access_key", "need each other"]),
+        ("ANTLIVE_RECORDING_SPOOL_MB", "1", ["ANTLIVE_RECORDING_SPOOL_MB", "1", "64"]),
         ("ANTLIVE_RECONNECT_WINDOW_S", "-1", ["ANTLIVE_RECONNECT_WINDOW_S", "-1", "0"]),
         ("ANTLIVE_HTTP_PROT", "80", ["ANTLIVE_HTTP_PROT", "unknown"]),
     ],
@@ -124,13 +128,16 @@ def test_what_is_in_force_is_shown_without_secrets(monkeypatch: pytest.MonkeyPat
         "API_KEY": SECRET,
         "SRT_PASSPHRASE": "correct horse battery",
         "REDIS_URL": "rediss://live:hunter22@redis:6380/1?password=hunter23&ssl_cert_reqs=none",
+        "RECORDING_STORE": "s3://shows",
+        "RECORDING_STORE_ACCESS_KEY": "hunter24",
+        "RECORDING_STORE_SECRET_KEY": "hunter25",
         "HTTP_PORT": "9001",
         "MEDIA_DIR": "/tmp/media",
     }.items():
         monkeypatch.setenv(f"ANTLIVE_{name}", value)
     settings = load_settings()
     text = effective_toml(settings)
-    assert not any(secret in text + repr(settings) for secret in (SECRET, "correct horse", "hunter22", "hunter23"))
+    assert not any(secret in text + repr(settings) for secret in (SECRET, "correct horse", "hunter2"))
     shown = tomllib.loads(text)
     assert (shown["http_port"], shown["media_dir"], shown["api_key"]) == (9001, "/tmp/media", MASK)
     assert shown["redis_url"] == f"rediss://live:{MASK}@redis:6380/1?password={MASK}&ssl_cert_reqs=none"

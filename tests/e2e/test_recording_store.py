@@ -10,7 +10,7 @@ from tests.clips import synthetic_clip
 from tests.e2e.inside import role
 from tests.e2e.node import pushing, running_node, wait_until
 from tests.e2e.test_recording import media, packets_of, playlists, recordings, wait_for_recording
-from tests.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
+from tests.s3_server import ACCESS_KEY, SECRET_KEY, s3_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,13 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_show_is_in_the_store_whatever_fails_meanwhile(tmp_path: Path, clips: Path) -> None:
     clip = synthetic_clip(clips / "b-frames.flv", size="640x360", seconds=20, video=("-bf", "2"))
     with s3_server(tmp_path / "s3") as s3:
-        store = {
-            "ANTLIVE_RECORDING_STORE": f"s3://{BUCKET}/shows",
-            "ANTLIVE_RECORDING_STORE_ENDPOINT": s3.endpoint,
-            "ANTLIVE_RECORDING_STORE_ACCESS_KEY": ACCESS_KEY,
-            "ANTLIVE_RECORDING_STORE_SECRET_KEY": SECRET_KEY,
-        }
-        async with running_node(tmp_path / "node", **store, ANTLIVE_RECORDING_RESERVE_MB="1") as node:
+        async with running_node(tmp_path / "node", **s3.environment, ANTLIVE_RECORDING_RESERVE_MB="1") as node:
             stream = await node.create(recording=True, quality="passthrough", reconnectWindowSeconds=0)
             stream_id = stream["streamId"]
 

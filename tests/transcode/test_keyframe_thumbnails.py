@@ -7,12 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import pytest
 from PIL import Image
 
 from packager.journal import FILE_NAME
 from packager.publication import POSTER
 from packager.records import ThumbnailRecord, decode_record
 from tests.packager.helpers import EDGE_ID, SESSION_ID, new_publication
+from transcode import keyframe_thumbnails
 from transcode.keyframe_thumbnails import KeyframeThumbnails
 from transcode.units import VideoConfig
 
@@ -33,6 +35,30 @@ def test_one_keyframe_in_ten_seconds(tmp_path: Path) -> None:
         assert image.size == (640, 360)
     records = [decode_record(line) for line in (directory / FILE_NAME).read_bytes().splitlines()]
     assert [each.start_s for each in records if isinstance(each, ThumbnailRecord)] == [1.0, 11.0, 21.0]
+
+
+def test_one_that_is_not_recorded_has_half_as_many(tmp_path: Path) -> None:
+    extradata, keyframe = encoded(320, 180)
+    made = KeyframeThumbnails(new_publication(tmp_path), sheets=False)
+    poster = tmp_path / EDGE_ID / SESSION_ID / POSTER
+    written = []
+    for second in range(0, 24, 2):
+        made.see(VideoConfig(codec="h264", extradata=extradata), keyframe, 1.0 + second)
+        wait(made)
+        made.publish()
+        written += [second] if poster.exists() else []
+        poster.unlink(missing_ok=True)
+    assert written == [0, 20]
+
+
+def test_a_picture_that_is_too_large_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extradata, keyframe = encoded(320, 180)
+    monkeypatch.setattr(keyframe_thumbnails, "PIXELS_MAX", 320 * 180 // 2)
+    made = KeyframeThumbnails(new_publication(tmp_path), sheets=False)
+    made.see(VideoConfig(codec="h264", extradata=extradata), keyframe, 1.0)
+    wait(made)
+    made.publish()
+    assert not (tmp_path / EDGE_ID / SESSION_ID / POSTER).exists()
 
 
 def encoded(width_px: int, height_px: int) -> tuple[bytes, bytes]:
