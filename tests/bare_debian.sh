@@ -21,6 +21,7 @@ bare_debian() { # bare_debian ROOT SUITE [MIRROR]: installs debootstrap if it is
     debootstrap --variant=minbase "$suite" "$root" "$(awk -v suite="$suite" '$3 == suite { print $2; exit }' <<<"$sources")" >"$root.log" ||
         { tail "$root.log" >&2; return 1; }
     rm "$root.log"
+    chmod 755 "$root" # as every root directory: apt and services use users of their own
     echo "$sources" >"$root/etc/apt/sources.list"
     apt-config dump | grep -E '^Acquire::(http|https)::|^Acquire::Retries' >"$root/etc/apt/apt.conf.d/90this-machine" || true
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/npmrc /root/.npmrc /root/.config/pip/pip.conf /usr/local/share/ca-certificates; do

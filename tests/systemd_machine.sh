@@ -30,7 +30,7 @@ in_root sh -euc '
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dbus make redis-server systemd systemd-sysv >/dev/null
     make -s -C /opt/antlive setup
     cp -r /opt/antlive/deploy/systemd/antlive* /etc/systemd/system/
-    cp /opt/antlive/deploy/systemd/sysusers.conf /etc/sysusers.d/antlive.conf
+    install -D -m 644 /opt/antlive/deploy/systemd/sysusers.conf /etc/sysusers.d/antlive.conf
     systemd-sysusers
 '
 umount "$root/proc"
