@@ -91,15 +91,16 @@ run_inside() {
     git clone --quiet /repository.git /root/antlive
     cd /root/antlive
     step "make run: set-up until it is ready"
-    set -m # process groups as in a terminal: Ctrl-C reaches what it reaches there
-    make run >/run.log 2>&1 &
+    # As in a terminal, where Ctrl-C reaches a process group: also if this script was started with signals ignored (nohup, &).
+    set -m
+    env --default-signal=INT make run >/run.log 2>&1 &
     local run=$!
     until_ready $run /run.log
     sed -E 's/(sk_|ak_)[[:alnum:]]+/\1…/' /run.log
     local player
     player=$(sed -n 's/^ *Player *//p' /run.log)
     step "make demo until the first part is fetched"
-    make demo >/demo.log 2>&1 &
+    env --default-signal=INT make demo >/demo.log 2>&1 &
     local demo=$!
     viewer "${player/\/player\//\/live\/}/master.m3u8" || { cat /run.log /demo.log >&2; fail "nothing to play"; }
     step "Ctrl-C to both"
@@ -107,7 +108,7 @@ run_inside() {
     ctrl_c $run
     [ -z "$(left_over)" ] || fail "left behind: $(for p in $(left_over); do tr '\0' ' ' <"$p"; echo; done)"
     step "make run again, warm"
-    make run >/run.log 2>&1 &
+    env --default-signal=INT make run >/run.log 2>&1 &
     run=$!
     until_ready $run /run.log
     step "Ctrl-C"

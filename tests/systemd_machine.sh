@@ -17,14 +17,13 @@ command -v systemd-nspawn >/dev/null || {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd-container >/dev/null
 }
 root=$(mktemp -d "${TMPDIR:-/tmp}/antlive-systemd.XXXXXX")
-trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'umount --quiet "$root/proc" || true; rm -rf --one-file-system "$root"' EXIT
 bare_debian "$root" bookworm "$mirror"
 git clone --quiet . "$root/opt/antlive"
 
 mapfile -t reach < <(reaching)
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${reach[@]}" chroot "$root" "$@"; }
 mount --bind /proc "$root/proc"
-trap 'umount "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
 in_root sh -euc '
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dbus make redis-server systemd systemd-sysv >/dev/null
