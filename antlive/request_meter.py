@@ -13,9 +13,10 @@ from prometheus_client.registry import Collector
 
 from config.families import counters, histograms
 from config.measures import Durations
+from packager.elsewhere import PROXIED
 from packager.held_playlists import Answers
 from packager.hot_media import HotMedia
-from packager.viewers import Viewers
+from packager.viewers import NO_RENDITION, Viewers
 
 _BODILESS = frozenset({204, 304})
 
@@ -39,14 +40,14 @@ class RequestMeter(Collector):
         if request.method != hdrs.METH_HEAD and response.status not in _BODILESS:
             # A file that the kernel sends is in its length only.
             self._bytes[kind] += response.content_length or response.body_length
-        if kind == "playlist":
-            headers = request.headers
-            self._seen(
-                request.path.split("/", 3)[2],
-                request.remote,
-                headers.get("X-Forwarded-For"),
-                headers.get(hdrs.USER_AGENT),
-            )
+        headers = request.headers
+        # What another node has passed on is counted there.
+        if kind == "playlist" and response.status < 400 and PROXIED not in headers:
+            _, tree, edge_id, *below = request.path.split("/")
+            if tree == "live":
+                rendition = below[1] if len(below) == 3 else NO_RENDITION
+                agent = headers.get(hdrs.USER_AGENT)
+                self._seen(edge_id, rendition, request.remote, headers.get("X-Forwarded-For"), agent)
 
     def count_held(self, answers: Answers) -> None:
         """Playlists that were answered before aiohttp saw the requests."""
@@ -56,11 +57,15 @@ class RequestMeter(Collector):
         for asked in answers.asked:
             durations.observe(answers.at_s - asked.at_s)
             headers = asked.headers
-            self._seen(answers.edge_id, asked.address, headers.forwarded_for, headers.user_agent)
+            if answers.status < 400:
+                agent = headers.user_agent
+                self._seen(answers.edge_id, answers.rendition, asked.address, headers.forwarded_for, agent)
 
-    def _seen(self, edge_id: str, address: str | None, forwarded_for: str | None, user_agent: str | None) -> None:
+    def _seen(
+        self, edge_id: str, rendition: str, address: str | None, forwarded_for: str | None, user_agent: str | None
+    ) -> None:
         # A cache in front, if it says so, asks for many.
-        self.viewers.seen(hash((forwarded_for or address, user_agent, edge_id)))
+        self.viewers.seen(hash((forwarded_for or address, user_agent, edge_id)), edge_id, rendition)
 
     def describe(self) -> list[Metric]:
         """None in advance."""

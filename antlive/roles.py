@@ -28,6 +28,7 @@ from antlive.node_url import node_url
 from antlive.probes import add_probes
 from antlive.request_meter import LOGGER, RequestMeter
 from antlive.signals import StopSignals
+from antlive.viewer_reports import ViewerReports
 from config.limits import LIMITS
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
@@ -328,12 +329,17 @@ async def _add_origin(
     from packager.recordings.object_store import ObjectStore
     from packager.recordings.vod import setup_vod
     from streams.owners import OwnerDirectory
+    from streams.viewers import ViewerCounts
 
     redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
     stack.push_async_callback(redis.aclose)
     node_id = NodeFiles(settings.data_dir).node_id()
-    owners = OwnerDirectory(redis, Keys(settings.redis_prefix), node_id)
+    keys = Keys(settings.redis_prefix)
+    owners = OwnerDirectory(redis, keys, node_id)
     stack.push_async_callback(owners.close)
+    reports = ViewerReports(meter.viewers, ViewerCounts(redis, keys), node_id)
+    stack.push_async_callback(reports.close)
+    reports.start()
     setup_origin(app, settings.effective_media_dir, elsewhere=Elsewhere(owners))
     app[GUARD] = Guard(settings.conformance_share)
     app[SESSIONS].on_news = app[GUARD].look

@@ -83,8 +83,8 @@ async def list_streams(request: web.Request) -> web.Response:
 
 @routes.get("/live-streams/{streamId}", summary="Get a stream", parameters=(STREAM_ID,), response=StreamWithRecordings)
 async def get(request: web.Request) -> web.Response:
-    """The current state of a stream, with its ingest health while an encoder is connected, and its newest recordings.
-    The stream key is not returned."""
+    """The current state of a stream, with its ingest health while an encoder is connected, the number of its viewers
+    while it is live, and its newest recordings. The stream key is not returned."""
     stream_id = _stream_id(request)
     async with store_deadline():
         store = request.config_dict[STORE]
@@ -92,9 +92,10 @@ async def get(request: web.Request) -> web.Response:
         if stream is None:
             raise _not_found()
         health = await store.health(stream_id) if stream.state in SESSION_STATES else None
+        viewers = await store.viewers.of(stream.edge_id) if stream.state is State.LIVE else None
         page = await request.config_dict[RECORDINGS].of_stream(stream_id, limit=RECORDINGS_SHOWN)
     urls = request.config_dict[URLS]
-    shown = stream_resource(stream, urls, health)
+    shown = stream_resource(stream, urls, health, viewers)
     recordings = tuple(recording_summary(entry, urls) for entry in page.recordings) or None
     fields = {name: getattr(shown, name) for name in type(shown).model_fields}
     return json_response(StreamWithRecordings(**fields, recordings=recordings))

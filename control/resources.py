@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from control.schemas import CreatedStream, IngestWithHealth, IngestWithKey, Playback, RotatedKey, StreamResource
+from control.schemas import (
+    CreatedStream,
+    IngestWithHealth,
+    IngestWithKey,
+    Playback,
+    PlaybackWithViewers,
+    RotatedKey,
+    StreamResource,
+)
 from control.urls import PublicUrls
 from streams.health import IngestHealth
 from streams.model import Stream
 
 
-def stream_resource(stream: Stream, urls: PublicUrls, health: IngestHealth | None = None) -> StreamResource:
+def stream_resource(
+    stream: Stream, urls: PublicUrls, health: IngestHealth | None = None, viewers: int | None = None
+) -> StreamResource:
     """The stream object without its key."""
     ingest = IngestWithHealth(rtmp_url=urls.rtmp, srt_url=urls.srt, health=health)
-    return StreamResource(**_shared(stream, urls), ingest=ingest)
+    playback = PlaybackWithViewers(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id, viewers=viewers)
+    return StreamResource(**_shared(stream), ingest=ingest, playback=playback)
 
 
 def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
@@ -25,7 +36,8 @@ def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
         rtmp_full_url=urls.rtmp_full(key),
         srt_full_url=urls.srt_full(key),
     )
-    return CreatedStream(**_shared(stream, urls), ingest=ingest)
+    playback = Playback(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id)
+    return CreatedStream(**_shared(stream), ingest=ingest, playback=playback)
 
 
 def rotated_key(key: str, urls: PublicUrls) -> RotatedKey:
@@ -33,7 +45,7 @@ def rotated_key(key: str, urls: PublicUrls) -> RotatedKey:
     return RotatedKey(stream_key=key, rtmp_full_url=urls.rtmp_full(key), srt_full_url=urls.srt_full(key))
 
 
-def _shared(stream: Stream, urls: PublicUrls) -> dict[str, Any]:
+def _shared(stream: Stream) -> dict[str, Any]:
     return {
         "stream_id": stream.stream_id,
         "edge_id": stream.edge_id,
@@ -46,5 +58,4 @@ def _shared(stream: Stream, urls: PublicUrls) -> dict[str, Any]:
         "created_at": stream.created_at,
         "started_at": stream.started_at,
         "ended_at": stream.ended_at,
-        "playback": Playback(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id),
     }

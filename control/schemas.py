@@ -171,6 +171,14 @@ class Playback(Schema):
     edge_id: str
 
 
+class PlaybackWithViewers(Playback):
+    """Where viewers fetch from, and how many do."""
+
+    viewers: int | None = Field(
+        None, ge=0, description="players that watch now, an estimate; only of one stream, while it is live"
+    )
+
+
 class StreamBase(Schema):
     """The stream object but for `ingest` and `playback`. Times that have not come yet are left out."""
 
@@ -197,7 +205,7 @@ class StreamResource(StreamBase):
     """The stream object."""
 
     ingest: IngestWithHealth
-    playback: Playback
+    playback: PlaybackWithViewers
 
 
 class CreatedStream(StreamBase):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from config.families import counter, counters, gauge
+from config.families import counter, counters, gauge, gauges
 from packager.conformance.guard import Guard
 from packager.live_sessions import LiveSessions
 from packager.viewers import Viewers
@@ -27,8 +27,11 @@ class OriginMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client.registry.Collector`."""
-        yield gauge(
-            "viewers", "players that asked for a live playlist within 20 s, by address and agent", self._viewers.count
+        yield gauges(
+            "viewers",
+            "players that got a live playlist within 20 s, told apart by address and agent; by their video rendition",
+            ("rendition",),
+            self._viewers.by_rendition(),
         )
         yield gauge("held_requests", "requests that wait for a playlist or a part", self._sessions.held_requests)
         yield gauge("watched_sessions", "sessions in the origin's memory", len(self._sessions))

@@ -66,6 +66,10 @@ class Keys:
         """String that expires: ingest health of a stream whose encoder is connected, as JSON."""
         return f"{self.prefix}health:{stream_id}"
 
+    def viewers(self, edge_id: str) -> str:
+        """Hash that expires: how many players each origin counts of a stream, and until when that holds."""
+        return f"{self.prefix}viewers:{edge_id}"
+
     @property
     def sessions(self) -> str:
         """Hash: the stream id of every running session to the id of the node that hosts it."""

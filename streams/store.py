@@ -27,6 +27,7 @@ from streams.records import read_flat_record, read_record, text
 from streams.scripts import change_script_text, rows_for_script, script_text, transition_request
 from streams.state import SESSION_STATES, Event, IllegalTransition, State
 from streams.times import utc_now
+from streams.viewers import ViewerCounts
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class StreamStore:
         self.keys = Keys(prefix)
         self.changes = StreamChanges(redis, self.keys)
         self.api_keys = ApiKeys(redis, self.keys)
+        self.viewers = ViewerCounts(redis, self.keys)
         self._list = redis.register_script(script_text("list"))
         self._begin_session = redis.register_script(change_script_text("begin_session"))
         self._apply = redis.register_script(change_script_text("apply"))

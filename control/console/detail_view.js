@@ -74,6 +74,7 @@ export class DetailView {
       each.title = running ? 'Not while it is connecting or live: end the session first.' : '';
     }
     this.end.disabled = !running;
+    this.showViewers(stream);
     this.health.follow(stream);
     this.player.show(stream.edgeId, this.playerUrl, running);
     this.top.classList.toggle('running', running);
@@ -94,6 +95,11 @@ export class DetailView {
     this.urls.replaceChildren(...rows.map(([label, text]) => copyRow(label, text)));
   }
 
+  showViewers({ state, playback: { viewers } }) {
+    if (state !== 'live') this.viewers.textContent = '';
+    else if (viewers !== undefined) this.viewers.textContent = viewers === 1 ? '1 viewer' : `${viewers} viewers`;
+  }
+
   tick() {
     this.uptime.textContent = this.stream.state === 'live' ? `for ${since(this.stream.startedAt)}` : '';
   }
@@ -111,7 +117,8 @@ export class DetailView {
     this.urls = h('div', { className: 'urls' });
     this.shownUrls = '';
     this.player = new PlayerFrame();
-    this.health = new Health(this.api, this.streamId);
+    this.viewers = h('span', { className: 'dim' });
+    this.health = new Health(this.api, this.streamId, (stream) => this.showViewers(stream));
     this.history = new History(this.api, this.streamId);
     this.change = button('Change', () => changeStream(this.api, this.stream, shown));
     this.rotate = button('New key', () => rotateKey(this.api, this.stream));
@@ -122,7 +129,7 @@ export class DetailView {
     const settings = h('section', { className: 'card' }, h('h2', {}, 'Settings'), this.facts);
     this.element.replaceChildren(
       h('a', { href: '#/streams', className: 'back' }, '← All streams'),
-      h('div', { className: 'head' }, this.title, this.badge, this.uptime, h('div', { className: 'tools' }, this.change, this.rotate, this.end, this.remove)),
+      h('div', { className: 'head' }, this.title, this.badge, this.uptime, this.viewers, h('div', { className: 'tools' }, this.change, this.rotate, this.end, this.remove)),
       this.top,
       h('div', { className: 'cards' }, urls, settings, this.history.element),
     );

@@ -13,9 +13,11 @@ const codec = (name) => CODECS[name] ?? name;
 const words = (...texts) => texts.filter(Boolean).join(' ');
 
 export class Health {
-  constructor(api, streamId) {
+  // `heard` is called with the stream each time it was asked for.
+  constructor(api, streamId, heard) {
     this.api = api;
     this.streamId = streamId;
+    this.heard = heard;
     this.timer = 0;
     this.running = false;
     this.srt = null;
@@ -46,7 +48,9 @@ export class Health {
   async ask() {
     if (document.hidden) return;
     try {
-      this.draw((await this.api.get(`/live-streams/${this.streamId}`)).ingest.health);
+      const stream = await this.api.get(`/live-streams/${this.streamId}`);
+      this.draw(stream.ingest.health);
+      this.heard(stream);
     } catch (error) {
       this.note.textContent = error.message;
     }

@@ -135,7 +135,7 @@ async def test_with_a_session_only_end_is_allowed(api: Api, store: StreamStore, 
     assert (await api.get(path)).body == before
     ended = await api.request("POST", path + "/end")
     assert ended.status == 200
-    assert ended.body == {**before, "state": "ended", "endedAt": ended.body["endedAt"]}
+    assert ended.body == {**before, "state": "ended", "endedAt": ended.body["endedAt"], "playback": created["playback"]}
     again = await api.request("POST", path + "/end")
     assert (again.status, again.error["code"]) == (409, "no_session")
     # The key is still good, and everything else is allowed again.
@@ -177,3 +177,14 @@ async def test_a_list_by_state(api: Api, store: StreamStore) -> None:
     rest = (await api.get(params={"state": "idle", "limit": "2", "cursor": page["nextCursor"]})).body
     assert [stream["name"] for stream in page["streams"] + rest["streams"]] == ["4", "2", "0"]
     assert "nextCursor" not in rest
+
+
+async def test_a_live_stream_says_how_many_watch_it_on_all_nodes(api: Api, store: StreamStore) -> None:
+    created = (await api.create(name="show")).body
+    path, edge_id = f"{STREAMS}/{created['streamId']}", created["edgeId"]
+    await store.viewers.write("node-a", {edge_id: 3})
+    assert "viewers" not in (await api.get(path)).body["playback"], "not while it is idle"
+    await _go_live(store, created)
+    await store.viewers.write("node-b", {edge_id: 4, "lse_other": 9})
+    assert (await api.get(path)).body["playback"] == {**created["playback"], "viewers": 7}
+    assert all("viewers" not in stream["playback"] for stream in (await api.get()).body["streams"])

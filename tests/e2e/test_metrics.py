@@ -69,6 +69,12 @@ async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path,
             )
             await node.text(stream["playback"]["hlsUrl"])
             assert (await scrape(node)).sum("viewers") == 1
+
+            async def is_counted() -> bool:
+                playback = (await node.stream(stream["streamId"]))["playback"]
+                return bool(playback["viewers"] == 1)
+
+            await wait_until(is_counted, "a viewer in the API")
         assert live.sum("time_to_live_seconds_count", protocol="rtmp", **tier) == 1
         assert 0 < live.sum("time_to_live_seconds_sum") < 15
         for stage in ("queue", "decode", "scale", "encode", "part"):

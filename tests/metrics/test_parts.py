@@ -95,12 +95,47 @@ def test_viewers_are_those_seen_lately() -> None:
     now_s = [0.0]
     viewers = Viewers(lambda: now_s[0])
     for player in ("a", "b", "a"):
-        viewers.seen(player)
+        viewers.seen(player, "lse_1")
     assert viewers.count == 2
     now_s[0] = WITHIN_S - 1
-    viewers.seen("a")
+    viewers.seen("a", "lse_1")
     now_s[0] = WITHIN_S + 1
     assert viewers.count == 1
+    assert viewers.by_stream() == {"lse_1": 1}
+    now_s[0] += WITHIN_S
+    assert viewers.by_stream() == viewers.by_rendition() == {}
+
+
+def test_viewers_are_counted_by_stream_and_by_the_video_that_they_follow() -> None:
+    viewers = Viewers(lambda: 0.0)
+    for player, edge_id, rendition in (
+        ("a", "lse_1", ""), ("a", "lse_1", "720p"), ("a", "lse_1", "audio"), ("a", "lse_1", ""),
+        ("b", "lse_1", "720p"), ("b", "lse_1", "480p"),
+        ("c", "lse_2", "audio"),
+        ("d", "lse_2", ""),
+    ):  # fmt: skip
+        viewers.seen(player, edge_id, rendition)
+    assert viewers.by_stream() == {"lse_1": 2, "lse_2": 2}
+    assert viewers.by_rendition() == {"720p": 1, "480p": 1, "audio": 1, "": 1}
+
+
+async def test_only_who_gets_a_live_playlist_here_is_a_viewer() -> None:
+    async def playlist(request: web.Request) -> web.Response:
+        return web.Response(status=404 if "absent" in request.path else 200)
+
+    app, meter = web.Application(), RequestMeter()
+    app.router.add_get("/{tail:.*}", playlist)
+    server = TestServer(app)
+    await server.start_server(access_log=LOGGER, access_log_class=meter.access_logger())
+    async with TestClient(server) as http:
+        await http.get("/live/absent/master.m3u8")
+        await http.get("/vod/rec_1/master.m3u8")
+        await http.get("/live/lse_1/se_1/720p/media.m3u8", headers={"X-Antlive-Proxied": "1"})
+        assert meter.viewers.by_stream() == {}
+        for address in ("192.0.2.1", "192.0.2.2"):
+            await http.get("/live/lse_1/se_1/720p/media.m3u8", headers={"X-Forwarded-For": address})
+    assert meter.viewers.by_stream() == {"lse_1": 2}
+    assert meter.viewers.by_rendition() == {"720p": 2}
 
 
 async def test_requests_are_counted_by_kind_and_bytes_as_sent() -> None:
