@@ -5,6 +5,7 @@ Playlists are rendered from the journal; media files are served as they lie in t
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ from packager.hot_media import HotMedia
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import HOT, media_file, stream_part, wants_whole_file
 from packager.multivariant import multivariant_playlist
+from packager.old_parts import find_old_part
 from packager.plain_requests import GZIP
 from packager.playlists import MEDIA_PLAYLIST, media_playlist
 from packager.presentation import Presentation
@@ -166,6 +168,9 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
             raise SessionGone(path.parent.parent.name)
         if (directives := _hinted_part(session.presentation, name, file)) is not None:
             answer = await _hinted(request, session, path, directives, headers)
+        elif rendition is not None and (old := find_old_part(rendition, file)) is not None:
+            body = await asyncio.to_thread(old.read, path.parent)
+            answer = None if body is None else shared_answer(body, headers)
     return answer if answer is not None else error(404, "no such file, or not any more")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from packager.records import (
@@ -38,6 +38,8 @@ class Segment:
     complete: bool = False
     independent: bool = True
     gap: bool = False
+    part_bytes: Sequence[int] = ()
+    """The sizes of its parts, which its file holds one after the other."""
     text: str = ""
     """Its lines in a playlist, without its map and its parts, once they were rendered."""
 
@@ -84,6 +86,11 @@ class Rendition:
             return 0, 0
         last = self.segments[-1]
         return (last.msn + 1, 0) if last.complete else (last.msn, len(last.parts))
+
+    def segment(self, msn: int) -> Segment | None:
+        """The segment of this media sequence number, if it is still known."""
+        index = msn - self.segments[0].msn if self.segments else -1
+        return self.segments[index] if 0 <= index < len(self.segments) else None
 
     def has_segment(self, msn: int) -> bool:
         """Whether this segment is complete, or will not come any more: a later one has begun."""
@@ -142,6 +149,7 @@ class Presentation:
                 self._open(rendition, record)
             segment = segments[-1]
             segment.duration_s, segment.complete = record.duration_s, True
+            segment.part_bytes = tuple(record.part_bytes)
             self._set_independent(rendition, segment, record.independent)
             rendition.kept_s += record.duration_s
             self._forget_old(rendition)

@@ -39,7 +39,8 @@ from packager.written import WrittenRendition, WrittenSession
 
 _KEEP_SEGMENTS = 2 * WINDOW_SEGMENTS + 1
 _KEEP_PARTS_TARGET_DURATIONS = 7
-"""Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of."""
+"""Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of.
+Later they are read from the segment's file."""
 
 _ROUNDING_MS = 0.001
 _MAX_OVERLAP_MS = 500
@@ -266,6 +267,7 @@ class Publication:
                 discontinuities=opened.discontinuities,
                 init=opened.init,
                 independent=parts[0].independent,
+                part_bytes=[len(part.data) for part in parts] if self._low_latency else (),
             )
         )
         self._append(*records)

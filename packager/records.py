@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -68,6 +69,8 @@ class SegmentRecord:
     discontinuities: int
     init: str
     independent: bool
+    part_bytes: Sequence[int] = ()
+    """The sizes of its parts, which its file holds one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

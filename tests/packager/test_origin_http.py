@@ -157,3 +157,21 @@ async def test_the_multivariant_playlist_leads_to_every_playlist_and_file(tmp_pa
         for file in ("init-0.mp4", "0.m4s", "1.1.m4s"):
             assert file in playlist
             assert (await origin.get(f"{BASE}/{name}/{file}")).status == 200
+
+
+async def test_a_part_is_there_for_as_long_as_its_segment_is_listed(tmp_path: Path, origin: Origin) -> None:
+    """Its own file is gone before: players that seek back remember parts (Shaka Player 5.2)."""
+    writer = Writer(tmp_path, window_s=60)
+    writer.segments(25)
+    for name in ("720p", "audio"):
+        for part in range(4):
+            assert not (writer.directory / name / f"3.{part}.m4s").exists()
+            response = await origin.get(f"{name}/3.{part}.m4s")
+            assert (response.status, await response.read()) == (200, f"msn 3 part {part};".encode())
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Content-Type"] == ("audio/mp4" if name == "audio" else "video/mp4")
+        for absent in ("3.4.m4s", "3.999999.m4s", "99.0.m4s", "3.00.m4s.m4s"):
+            assert (await origin.get(f"{name}/{absent}")).status == 404
+    writer.segments(20)
+    assert (await origin.get("720p/3.0.m4s")).status == 404
+    assert (await origin.get("720p/20.3.m4s")).status == 200
