@@ -73,7 +73,7 @@ def test_no_label_could_hold_an_id() -> None:
     labels = {label for names in exposed().values() for label in names}
     assert labels <= {
         "instance", "job", "le", "state", "tier", "protocol", "reason", "code", "outcome", "stage", "role", "kind",
-        "status", "rule",
+        "status", "rule", "rendition",
     }  # fmt: skip
 
 
