@@ -126,6 +126,10 @@ class Recorder:
         """The sessions that are being recorded."""
         return [session for session in self._sessions.values() if session.is_recorded]
 
+    def has_recorded(self, recording_id: str) -> bool:
+        """Whether this node has recorded any of it."""
+        return (self._disk.recordings_dir / recording_id / f"{self._node_id}.jsonl").exists()
+
     def storage(self, recording_id: str) -> Storage:
         """How a recording is kept at the moment."""
         problems = [each.problem for each in self._sessions.values() if each.recording_id == recording_id]

@@ -211,7 +211,7 @@ class RedisTeller:
             entry = await self._recordings.find(recording_id)
             if entry is not None:
                 told = Storage(entry.pending_bytes, entry.problem)
-                if told != recorder.storage(recording_id):
+                if told != recorder.storage(recording_id) and recorder.has_recorded(recording_id):
                     self._storage[recording_id] = told
                 continue
             log.warning("recording_taken_up", recording_id=recording_id)

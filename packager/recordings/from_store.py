@@ -21,10 +21,10 @@ async def from_store(
     request: web.Request, store: ObjectStore, name: str, headers: Mapping[str, str], *, redirects: bool
 ) -> web.StreamResponse:
     """The answer to a request for an object."""
-    if redirects:
-        location = store.signed_url(name, request.method)
-        return web.Response(status=302, headers={hdrs.LOCATION: location, hdrs.CACHE_CONTROL: _REDIRECT})
     try:
+        if redirects:
+            location = await store.signed_url(name, request.method)
+            return web.Response(status=302, headers={hdrs.LOCATION: location, hdrs.CACHE_CONTROL: _REDIRECT})
         wanted = request.http_range
         start, end, size_bytes, body = await store.stream(name, wanted.start, wanted.stop)
     except NoObject:

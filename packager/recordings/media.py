@@ -24,11 +24,13 @@ class RecordedMedia:
         """The fragments of a segment: as they were kept when it was uploaded, else from its file."""
         if self._store is not None and (kept := self._uploaded(segment.rendition, segment.file)):
             return unpack_headers(kept.headers)
-        path = self._directory / segment.rendition / segment.file
-        if self._store is not None and not path.exists():
+        try:
+            fd = os.open(self._path(segment.rendition, segment.file), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if self._store is None:
+                raise
             data = self.read(segment.rendition, segment.file, 0, segment.size_bytes)
             return list(fragment_headers(lambda at, size: data[at : at + size], len(data), segment.file))
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return list(fragment_headers(lambda at, size: os.pread(fd, size, at), segment.size_bytes, segment.file))
         finally:
@@ -40,16 +42,20 @@ class RecordedMedia:
 
     def read(self, rendition: str, file: str, start: int, size_bytes: int) -> bytes:
         """Some bytes of a file, at least one. Raises `BadFile` when it is shorter than it was."""
-        path = self._directory / rendition / file
-        if self._store is not None and not path.exists():
-            piece = self._store.read(f"{self._directory.name}/{rendition}/{file}", start, size_bytes)
-        else:
-            with path.open("rb", buffering=0) as opened:
+        try:
+            with self._path(rendition, file).open("rb", buffering=0) as opened:
                 opened.seek(start)
                 piece = opened.read(size_bytes)
+        except FileNotFoundError:
+            if self._store is None:
+                raise
+            piece = self._store.read(f"{self._directory.name}/{rendition}/{file}", start, size_bytes)
         if not piece:
             raise BadFile(f"{file} is shorter than it was")
         return piece
+
+    def _path(self, rendition: str, file: str) -> Path:
+        return self._directory / rendition / file
 
     def _uploaded(self, rendition: str, file: str) -> Uploaded | None:
         if self._uploads is None:

@@ -54,6 +54,7 @@ class ObjectStore:
         from obstore.store import S3Store
 
         parts = urlsplit(url)
+        self._origin = (endpoint or f"https://{parts.netloc}.s3.{region}.amazonaws.com").rstrip("/")
         config: S3Config = {}
         if access_key is not None and secret_key is not None:
             config = {"access_key_id": access_key, "secret_access_key": secret_key}
@@ -87,8 +88,7 @@ class ObjectStore:
     @property
     def origin(self) -> str:
         """Scheme, host and port of signed URLs."""
-        parts = urlsplit(self.signed_url("any"))
-        return f"{parts.scheme}://{parts.netloc}"
+        return self._origin
 
     async def put(self, name: str, data: bytes, kind: str) -> None:
         """Store an object. The store is sent its SHA-256 to check; what it answers is checked in turn."""
@@ -181,11 +181,15 @@ class ObjectStore:
             count += len(names)
         return count
 
-    def signed_url(self, name: str, method: str = "GET") -> str:
-        """A URL by which anybody may fetch this object for `SIGNED_S`. Asks nobody."""
-        from obstore import sign
+    async def signed_url(self, name: str, method: str = "GET") -> str:
+        """A URL by which anybody may fetch this object for `SIGNED_S`. Asks nobody, where keys are given."""
+        from obstore import sign_async
 
-        return sign(self._store, "HEAD" if method == "HEAD" else "GET", name, timedelta(seconds=SIGNED_S))
+        try:
+            allowed = timedelta(seconds=SIGNED_S)
+            return await sign_async(self._store, "HEAD" if method == "HEAD" else "GET", name, allowed)
+        except Exception as error:
+            raise _store_error(error) from None
 
 
 def _store_error(error: Exception) -> StoreError:
