@@ -59,6 +59,10 @@ class Checkpoint:
     inits: int
     at_s: float
     """When this was so, in Unix time."""
+    complete_msn: int = -1
+    """The media sequence number of the newest complete segment; -1 where there is none."""
+    complete_until_ms: int = 0
+    """The PROGRAM-DATE-TIME at which it ends, in Unix milliseconds."""
     type: Literal["checkpoint"] = "checkpoint"
 
 

@@ -26,7 +26,7 @@ LISTED_PARTS_TARGET_DURATIONS = 3
 
 @dataclass(slots=True)
 class Segment:
-    """A segment, complete or still open. The duration of an open one is 0. A `gap` is one that was never made."""
+    """A segment, complete or still open. The duration of an open one is 0. A `gap` was never made, or is lost."""
 
     msn: int
     program_date_time_ms: int
@@ -74,10 +74,8 @@ class Rendition:
 
         In the middle of a session, where another node has left it, players want a whole segment first (hls.js 1.7.4).
         """
-        if not self.segments:
-            return False
-        first = self.segments[0]
-        return first.complete or (bool(first.parts) and first.msn == 0)
+        first = next((segment for segment in self.segments if not segment.gap), None)
+        return first is not None and (first.complete or (bool(first.parts) and first.msn == 0))
 
     @property
     def next_part(self) -> tuple[int, int]:
@@ -148,7 +146,7 @@ class Presentation:
                 # A compacted journal keeps no opening records of old segments.
                 self._open(rendition, record)
             segment = segments[-1]
-            segment.duration_s, segment.complete = record.duration_s, True
+            segment.duration_s, segment.complete, segment.gap = record.duration_s, True, record.gap
             segment.part_bytes = tuple(record.part_bytes)
             self._set_independent(rendition, segment, record.independent)
             rendition.kept_s += record.duration_s

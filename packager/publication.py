@@ -216,13 +216,17 @@ class Publication:
             discontinuity = msn in self._written.discontinuous
         # A source that was ahead of its time and comes back in time must not make a date belong to two segments: they
         # may overlap by less than a second (6.2.1).
-        date_ms = max(self._wall_time_s(start_s) * 1000, rendition.dated_until_ms - _MAX_OVERLAP_MS)
+        date_ms = floor(
+            max(self._wall_time_s(start_s) * 1000, rendition.dated_until_ms - _MAX_OVERLAP_MS) + _ROUNDING_MS
+        )
+        if self._after is not None and not rendition.starts:
+            self._list_what_is_lost(self._after, rendition, msn, date_ms)
         self._append(
             OpenRecord(
                 rendition=name,
                 msn=msn,
                 start_s=start_s,
-                program_date_time_ms=floor(date_ms + _ROUNDING_MS),
+                program_date_time_ms=date_ms,
                 discontinuity=discontinuity,
                 discontinuities=rendition.discontinuities + discontinuity,
                 init=rendition.init,
@@ -301,6 +305,30 @@ class Publication:
         for record in records:
             self.renditions[record.rendition].feed(record)
 
+    def _list_what_is_lost(self, after: Checkpoint, rendition: WrittenRendition, msn: int, date_ms: int) -> None:
+        """The newest segment that the other node has completed, as a gap: readers make gaps of the numbers up to `msn`.
+
+        So players find the place where they were: hls.js (1.7.4) waits for good for a playlist that has it.
+        """
+        if not 0 <= after.complete_msn < msn:
+            return
+        away_ms = max(0, date_ms - after.complete_until_ms)
+        most_ms = self._written.session.target_duration_s * 1000
+        duration_ms = min(max(away_ms / max(1, msn - after.complete_msn - 1), 1), most_ms)
+        self._append(
+            SegmentRecord(
+                rendition=rendition.info.name,
+                msn=after.complete_msn,
+                duration_s=duration_ms / 1000,
+                program_date_time_ms=round(min(after.complete_until_ms, date_ms) - duration_ms),
+                discontinuity=False,
+                discontinuities=rendition.discontinuities,
+                init=rendition.init,
+                independent=True,
+                gap=True,
+            )
+        )
+
     def _init_is(self, track: Track) -> bool:
         """Whether this is the track that the rendition has now."""
         init = self._directory / track.name / self.renditions[track.name].init
@@ -343,6 +371,7 @@ class Publication:
                 return
             self._checkpoint_msn = msn + 1
         written = self._written
+        complete_until_ms = max(rendition.dated_until_ms for rendition in self.renditions.values())
         self.on_checkpoint(
             Checkpoint(
                 session_id=self._session_id,
@@ -352,6 +381,8 @@ class Publication:
                 discontinuities=max(rendition.discontinuities for rendition in self.renditions.values()),
                 inits=max(rendition.inits for rendition in self.renditions.values()),
                 at_s=time.time(),
+                complete_msn=msn,
+                complete_until_ms=round(complete_until_ms),
             )
         )
 

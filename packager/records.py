@@ -69,6 +69,8 @@ class SegmentRecord:
     discontinuities: int
     init: str
     independent: bool
+    gap: bool = False
+    """Whether it is only listed: another node had it, and is lost."""
     part_bytes: Sequence[int] = ()
     """The sizes of its parts, which its file holds one after the other."""
 

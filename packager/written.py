@@ -69,7 +69,7 @@ class WrittenRendition:
             self.open_parts.append(record)
             self.next_s += record.duration_s
             self._starts_at(self.next_s, (record.msn, record.part + 1))
-        else:
+        elif not record.gap:
             if self.open is not None and self.open.msn == record.msn:
                 self.next_s = self.open.start_s + record.duration_s
             self.segments.append(WrittenSegment(record.msn, record.duration_s, len(self.open_parts)))

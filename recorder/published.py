@@ -57,7 +57,7 @@ class Published:
                 self._starts_s[record.rendition, record.msn] = record.start_s
             elif isinstance(record, EndRecord):
                 self.has_ended = True
-            elif isinstance(record, SegmentRecord) and self._is_new(record):
+            elif isinstance(record, SegmentRecord) and not record.gap and self._is_new(record):
                 self.waiting.append(record)
 
     def start_s(self, record: SegmentRecord) -> float | None:

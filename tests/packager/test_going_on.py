@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.session import Checkpoint
+from packager.playlists import date_time_text, media_playlist
 from packager.publication import GoingOn, Part, Publication
 from packager.samples import Track
 from packager.session_lock import SessionBusy
@@ -138,9 +139,34 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
     assert publication.breaks and publication.next_msn == 3
     assert publication.add_rendition(video_track()) is None
     publication.open_segment("720p", 5, 10.0, publication.breaks)
+    found = tmp_path / "b" / EDGE_ID / SESSION_ID / "journal.jsonl"
+    assert not replay(found).renditions["720p"].has_media, "gaps alone can't be played"
     publication.finish_segment("720p", [Part(b"data", 2.0, True)])
-    (segment,) = replay(tmp_path / "b" / EDGE_ID / SESSION_ID / "journal.jsonl").renditions["720p"].segments
-    assert (segment.msn, segment.discontinuity, segment.discontinuities, segment.init) == (5, True, 1, "init-1.mp4")
+    presentation = replay(found)
+    assert presentation.renditions["720p"].has_media
+    # What the other node had last, and what it may have had after that, are gaps: players find where they were.
+    assert media_playlist(presentation, "720p").splitlines()[5:-1] == [
+        "#EXT-X-MEDIA-SEQUENCE:2",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:0",
+        '#EXT-X-MAP:URI="init-1.mp4"',
+        *(
+            line
+            for msn in (2, 3, 4)
+            for line in (f"#EXT-X-PROGRAM-DATE-TIME:{date(msn)}", "#EXT-X-GAP", "#EXTINF:2,", f"{msn}.m4s")
+        ),
+        "#EXT-X-DISCONTINUITY",
+        f"#EXT-X-PROGRAM-DATE-TIME:{date(5)}",
+        '#EXT-X-PART:DURATION=2,URI="5.0.m4s",INDEPENDENT=YES',
+        "#EXTINF:2,",
+        "5.m4s",
+    ]
+    publication.end(final=False)
+    written = read_written(found.parent)
+    assert written is not None and [segment.msn for segment in written.renditions["720p"].segments] == [5]
+
+
+def date(msn: int) -> str:
+    return date_time_text(round((UNIX_S + 2 * msn) * 1000))
 
 
 def test_a_segment_that_is_complete_but_for_the_kill_is_finished_from_its_parts(tmp_path: Path) -> None:
