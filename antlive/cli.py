@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from antlive.bench_command import add_bench_parser
 from antlive.check_command import add_check_parser
 from antlive.drain_command import add_drain_parser
 from antlive.keys_command import add_keys_parser
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add_keys_parser(commands)
     add_drain_parser(commands)
     add_check_parser(commands)
+    add_bench_parser(commands)
     return parser
 
 

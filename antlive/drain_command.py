@@ -37,7 +37,7 @@ def _drain(settings: Settings, options: argparse.Namespace) -> int:
     if not 0 < seconds <= MAX_DRAIN_S:
         print(f"antlive: --seconds {seconds:g} is not above 0 and at most {MAX_DRAIN_S}", file=sys.stderr)
         return 2
-    url = settings.redis_url or url_of_serve(settings.data_dir)
+    url = settings.full_redis_url or url_of_serve(settings.data_dir)
     if url is None:
         print("antlive: no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set it", file=sys.stderr)
         return 1

@@ -6,10 +6,10 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from antlive.children import Child, StartFailed
+from streams.connection import open_redis
 
 LOG_FILE = "redis.log"
 """In the directory of its data."""
@@ -31,13 +31,15 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
 
 async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:
     """Return once the server answers a PING. Raises `StartFailed`."""
-    client = Redis.from_url(url)
+    client = open_redis(url)
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 try:
                     await client.ping()
                     return
+                except (AuthenticationError, NoPermissionError) as error:
+                    raise StartFailed(f"Redis refuses the login (ANTLIVE_REDIS_URL): {type(error).__name__}") from None
                 except (RedisError, OSError):
                     await asyncio.sleep(0.02)
     except TimeoutError:

@@ -11,8 +11,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from antlive.logs import configure_logs
 from antlive.node import NodeFiles
+from config.logs import LogStyle, configure_logs
 from config.settings import Settings
 from streams.api_keys import ApiKey, Scope, check_environment
 from streams.connection import open_redis
@@ -48,8 +48,8 @@ def add_keys_parser(commands: Any) -> None:
 
 def _runner(command: Command) -> Callable[[Settings, argparse.Namespace], int]:
     def run(settings: Settings, options: argparse.Namespace) -> int:
-        configure_logs("keys", settings.log_format, "warning")
-        url = settings.redis_url or url_of_serve(settings.data_dir)
+        configure_logs("keys", LogStyle(settings.log_format, "warning"))
+        url = settings.full_redis_url or url_of_serve(settings.data_dir)
         if url is None:
             return _fail("no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set ANTLIVE_REDIS_URL")
         try:

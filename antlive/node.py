@@ -12,6 +12,7 @@ from typing import Any
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _API_KEY_CHARACTERS = 32
 _DRAINING = "draining"
+_FULL = "full"
 
 
 class DataDirBusy(RuntimeError):
@@ -64,7 +65,19 @@ class NodeFiles:
 
     @draining.setter
     def draining(self, value: bool) -> None:
-        path = self.data_dir / _DRAINING
+        self._mark(_DRAINING, value)
+
+    @property
+    def full(self) -> bool:
+        """Whether this node has no room for some new session, as `draining` otherwise."""
+        return (self.data_dir / _FULL).exists()
+
+    @full.setter
+    def full(self, value: bool) -> None:
+        self._mark(_FULL, value)
+
+    def _mark(self, name: str, value: bool) -> None:
+        path = self.data_dir / name
         if value:
             path.touch()
         else:

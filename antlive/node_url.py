@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
+from config.redis_url import parse_redis_url
 from config.settings import Settings
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
@@ -27,7 +28,7 @@ def node_url(settings: Settings) -> str:
 
 def _address_towards(redis_url: str | None) -> str:
     """The address of ours that a packet to Redis would carry. Nothing is sent."""
-    where = urlsplit(redis_url or "")
+    where = urlsplit(parse_redis_url(redis_url).server_url if redis_url else "")
     if where.hostname is None:
         return _LOOPBACK
     try:

@@ -21,7 +21,6 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from antlive.listener import listen_http
-from antlive.logs import configure_logs
 from antlive.metrics_page import MetricsPage, serve_metrics
 from antlive.node import NodeFiles
 from antlive.node_url import node_url
@@ -30,6 +29,7 @@ from antlive.request_meter import LOGGER, RequestMeter
 from antlive.signals import StopSignals
 from antlive.viewer_reports import ViewerReports
 from config.limits import LIMITS
+from config.logs import LogStyle, configure_logs
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.keys import Keys
@@ -68,7 +68,7 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
 
     Returns the exit code: 1 when the role did not come up. `ready_fd`, or else standard error, then says why.
     """
-    configure_logs(role, settings.log_format, settings.log_level)
+    configure_logs(role, LogStyle(settings.log_format, settings.log_level))
     try:
         uvloop.run(_run(role, settings, ready_fd, http_fd))
     except CannotStart as error:
@@ -130,6 +130,7 @@ def _asking_redis() -> Iterator[None]:
 @asynccontextmanager
 async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     # Imported here: each role loads only what it runs.
+    from antlive.capacity import knowing_capacity
     from ingest.broadcasts import Broadcasts
     from ingest.drain import Drain
     from ingest.event_follower import EventFollower
@@ -143,12 +144,12 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     from ingest.workers import WorkerPool
 
     async with AsyncExitStack() as stack:
-        redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL)
+        redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL)
         stack.push_async_callback(redis.aclose)
         files = NodeFiles(settings.data_dir)
-        files.draining = False
+        files.draining = files.full = False
         node_id = files.node_id()
-        workers = WorkerPool(node_id)
+        workers = WorkerPool(node_id, logs=LogStyle(settings.log_format, settings.log_level))
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)
@@ -156,6 +157,11 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         with _asking_redis():
             await broadcasts.recover()
         directory = KeyDirectory(node_id, broadcasts.delivering)
+        capacity = broadcasts.capacity
+
+        def room_changed() -> None:
+            files.full, directory.full = capacity.is_full, capacity.takes_no_ladder
+            membership.wake()
 
         def drains() -> None:
             files.draining = directory.draining = True
@@ -168,7 +174,9 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
             broadcasts.hosted,
             broadcasts.lost,
             lambda limit_s: drain.begin(limit_s),
+            capacity,
         )
+        capacity.on_change = room_changed
         drain = Drain(broadcasts, membership, registry, node_id, drains)
         broadcasts.on_moved = membership.wake
         # Leaves last: what is being ended is nobody else's. What is left to others should be known up to its end.
@@ -180,6 +188,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(events.close)
         with _asking_redis():
             await membership.start()
+        await stack.enter_async_context(knowing_capacity(capacity, settings.capacity_units, files, workers))
         strangers = Strangers(LIMITS)
         server = RtmpServer(broadcasts, LIMITS, strangers)
         stack.push_async_callback(server.close)
@@ -189,7 +198,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         follower = DirectoryFollower(store, directory)
         stack.push_async_callback(follower.close)
         follower.start()
-        srt = SrtServer(broadcasts, directory, LIMITS, strangers)
+        srt = SrtServer(broadcasts, directory, LIMITS, strangers, broadcasts.tally.srt_refused)
         stack.push_async_callback(srt.close)
         with _listening(settings, "SRT_PORT", settings.srt_port):
             srt_port = await srt.start(
@@ -229,7 +238,7 @@ async def _recorder(settings: Settings) -> AsyncIterator[Running]:
     from recorder.service import recording
 
     files = NodeFiles(settings.data_dir)
-    redis_url = settings.redis_url or DEFAULT_REDIS_URL
+    redis_url = settings.full_redis_url or DEFAULT_REDIS_URL
     async with AsyncExitStack() as stack:
         metrics = await stack.enter_async_context(recording(settings, files.node_id(), redis_url))
         redis = open_redis(redis_url)
@@ -259,7 +268,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         app = web.Application()
         files = NodeFiles(settings.data_dir)
         add_probes(app, files)
-        redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
+        redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
         stack.push_async_callback(redis.aclose)
         page = MetricsPage(role, redis, None if role == "control" else files.node_id())
         page.add_to(app)
@@ -311,7 +320,7 @@ async def _add_control(
         playback=settings.playback_url,
     )
     setup_control(app, settings, store, urls)
-    redis_url = settings.redis_url or DEFAULT_REDIS_URL
+    redis_url = settings.full_redis_url or DEFAULT_REDIS_URL
     service = add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
     page.registry.register(ControlMetrics(service))
     add_reaper(app, redis_url, settings.redis_prefix)
@@ -331,7 +340,7 @@ async def _add_origin(
     from streams.owners import OwnerDirectory
     from streams.viewers import ViewerCounts
 
-    redis = open_redis(settings.redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
+    redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
     stack.push_async_callback(redis.aclose)
     node_id = NodeFiles(settings.data_dir).node_id()
     keys = Keys(settings.redis_prefix)

@@ -19,10 +19,10 @@ import structlog
 from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
 from antlive.listener import listen_http
-from antlive.logs import configure_logs
 from antlive.node import DataDirBusy, NodeFiles
 from antlive.ready_stream import ReadyStream, ready_stream
 from antlive.signals import StopSignals
+from config.logs import LogStyle, configure_logs
 from config.secret_files import SUFFIX
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
@@ -42,7 +42,7 @@ _LAST = frozenset({"recorder", "redis"})
 
 def serve(settings: Settings) -> int:
     """Run until Ctrl-C. Returns the exit code: 1 when something did not come up, with one line that says what."""
-    configure_logs("serve", settings.log_format, settings.log_level)
+    configure_logs("serve", LogStyle(settings.log_format, settings.log_level))
     files = NodeFiles(settings.data_dir)
     try:
         lock = files.lock()
@@ -83,7 +83,7 @@ class Supervisor:
         self._temporary = temporary
         self._socket_path = temporary / "redis.sock"
         self._embedded = settings.redis_url is None
-        self._redis_url = settings.redis_url or f"unix://{self._socket_path}"
+        self._redis_url = settings.full_redis_url or f"unix://{self._socket_path}"
         self._environment = self._child_environment()
         self._children: list[Child] = []
         self._http: socket.socket | None = None
@@ -163,7 +163,8 @@ class Supervisor:
         run = {
             **ports,
             "http_port": http_port,
-            "redis_url": self._redis_url,
+            # Of the embedded server; that of another, which may hold a password, every command knows from its settings.
+            **({"redis_url": self._redis_url} if self._embedded else {}),
             "pid": os.getpid(),
             "temporary": str(self._temporary),
         }
@@ -208,8 +209,9 @@ class Supervisor:
 
     def _child_environment(self) -> dict[str, str]:
         environment = dict(os.environ)
-        environment.pop(f"{ENV_PREFIX}REDIS_URL{SUFFIX}", None)
-        environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
+        if self._embedded:
+            environment.pop(f"{ENV_PREFIX}REDIS_URL{SUFFIX}", None)
+            environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
         environment[ENV_PREFIX + "MEDIA_DIR"] = str(self._settings.effective_media_dir)
         # What a killed child leaves behind goes with the rest. Sockets lie in there, whose paths must be short.
         if len(str(self._temporary)) <= _TEMPORARY_MAX_CHARACTERS:

@@ -41,6 +41,8 @@ class _Counter:
     """A sink that counts."""
 
     stream_id = "ls_benchmark"
+    session_id = "se_benchmark"
+    connection_number = 1
 
     def __init__(self) -> None:
         self.bytes_written = 0
@@ -64,8 +66,9 @@ class _Admission:
             return _Counter()
         health = ConnectionHealth(request, "passthrough")
         cap = BitrateCap(_NO_CAP_BPS, 1.0)
-        encoder = ConnectedEncoder("ls_benchmark", request, health, cap, LIMITS.handoff_bytes, lambda *_: None)
-        encoder.hand_to(cast(Worker, self), "se_benchmark", "1")
+        ids, limit_bytes = ("ls_benchmark", "se_benchmark", 1), LIMITS.handoff_bytes
+        encoder = ConnectedEncoder(*ids, request, health, cap, limit_bytes, lambda *_: None)
+        encoder.hand_to(cast(Worker, self), encoder.session_id, "1")
         return encoder
 
     def connect(self, session_id: str, connection_id: str, container: Container) -> socket.socket:
@@ -124,7 +127,7 @@ async def _work(control: socket.socket) -> None:
             return
         fds.frombytes(ancillary[0][2])
         session = _Payloads("mpegts" if packet == b"mpegts" else "flv")
-        readers.append(MediaReader(socket.socket(fileno=fds[0]), session, failed, shared))
+        readers.append(MediaReader(socket.socket(fileno=fds[0]), "se_benchmark", session, failed, shared))
 
     loop.add_reader(control, connect)
     await over.wait()

@@ -19,7 +19,7 @@ def peer_command(source: Path, directory: Path) -> list[str]:
     command += ["-map", "[v0]", "-map", "[v1]", "-map", "[v2]", "-map", "0:a", "-fps_mode", "passthrough"]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
     command += ["-g", "30", "-keyint_min", "30", "-sc_threshold", "0"]
-    for index, rung in enumerate(LADDERS["standard"]):
+    for index, rung in enumerate(LADDERS["standard"].rungs):
         bitrate_bps = rung.bitrate_bps
         command += [f"-b:v:{index}", str(bitrate_bps), f"-maxrate:v:{index}", str(bitrate_bps * 11 // 10)]
         command += [f"-bufsize:v:{index}", str(bitrate_bps)]

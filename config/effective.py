@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,8 @@ def effective_toml(settings: Settings) -> str:
             value = settings.effective_media_dir
         if value is None:
             lines.append(f"# {name} =")
+        elif name == "ladders":
+            lines.append(f"{name} = {_inline({own: ladder.model_dump() for own, ladder in value.items()})}")
         elif name == "redis_url":
             lines.append(f"{name} = {json.dumps(without_password(value))}")
         elif name in SECRETS:
@@ -27,6 +30,15 @@ def effective_toml(settings: Settings) -> str:
         else:
             lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
     return "\n".join(lines) + "\n"
+
+
+def _inline(value: object) -> str:
+    """A value as TOML in one line; what is None is left out."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_inline(item)}" for name, item in value.items() if item is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
 
 
 def without_password(url: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+AUDIO_BITRATE_BPS = 128_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,29 @@ class Rung:
         return f"{self.short_side_px}p"
 
 
-QUALITIES = ("standard", "high", "passthrough")
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What a quality makes of a source: video renditions, tallest first, and one audio rendition."""
 
-LADDERS: dict[str, tuple[Rung, ...]] = {
-    "standard": (Rung(720, 2_800_000, 60), Rung(480, 1_400_000, 30), Rung(360, 800_000, 30)),
-    "high": (Rung(1080, 5_000_000, 60), Rung(720, 2_800_000, 60), Rung(480, 1_400_000, 30)),
+    rungs: tuple[Rung, ...]
+    audio_bitrate_bps: int = AUDIO_BITRATE_BPS
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Ladder:
+        """What `dataclasses.asdict` has made of one. Raises `TypeError` or `KeyError` when it is none."""
+        return cls(tuple(Rung(**rung) for rung in fields["rungs"]), fields["audio_bitrate_bps"])
+
+
+PASSTHROUGH = "passthrough"
+
+LADDERS: dict[str, Ladder] = {
+    "standard": Ladder((Rung(720, 2_800_000, 60), Rung(480, 1_400_000, 30), Rung(360, 800_000, 30))),
+    "high": Ladder((Rung(1080, 5_000_000, 60), Rung(720, 2_800_000, 60), Rung(480, 1_400_000, 30))),
 }
+"""The qualities that always exist, beside passthrough; `config.own_ladders` adds others."""
 
-AUDIO_BITRATE_BPS = 128_000
+QUALITIES = (*LADDERS, PASSTHROUGH)
+
 AUDIO_SAMPLE_RATE_HZ = 48_000
 AUDIO_CHANNELS = 2
 VIDEO_PEAK_SHARE = 1.25

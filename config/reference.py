@@ -47,7 +47,7 @@ def reference() -> str:
 def _row(name: str, field: FieldInfo) -> str:
     default = (
         ""
-        if field.default is None
+        if field.default in (None, {})
         else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
     )
     cells = [f"`{ENV_PREFIX}{name.upper()}`", f"`{name}`", default, _bounds(field), field.description or ""]
@@ -58,6 +58,8 @@ def _bounds(field: FieldInfo) -> str:
     kind, metadata = _plain(field.annotation, list(field.metadata))
     found = [f"{sign} {getattr(item, name):g}" for item in metadata for name, sign in _BOUNDS if hasattr(item, name)]
     patterns = [f"`{item.pattern}`" for item in metadata if getattr(item, "pattern", None)]
+    if get_origin(kind) is dict:
+        return "tables"
     return ", ".join([_KINDS.get(kind, str(kind)), *dict.fromkeys(found), *patterns])
 
 

@@ -15,7 +15,7 @@ def sample_toml() -> str:
     lines = ["# Every setting with its default. Name your copy in ANTLIVE_CONFIG; ANTLIVE_* variables win over it."]
     for name, field in Settings.model_fields.items():
         lines += ["", f"# {field.description} ({ENV_PREFIX}{name.upper()})"]
-        if field.default is None:
+        if field.default in (None, {}):
             lines.append(f"# {name} =")
         else:
             value = str(field.default) if isinstance(field.default, Path) else field.default

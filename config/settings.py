@@ -10,10 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from config.ladders import LADDERS, PASSTHROUGH, Ladder
+from config.own_ladders import OwnLadder, OwnLadders, check_names
+from config.redis_url import CLUSTER_PREFIX, Kind, complete_redis_url, has_hash_tag, parse_redis_url
 from config.secret_files import SUFFIX, SecretFileError, SecretFiles
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -24,8 +27,16 @@ ENV_PREFIX = "ANTLIVE_"
 CONFIG_FILE_VARIABLE = "ANTLIVE_CONFIG"
 MAX_DRAIN_S = 3600
 _LONGEST_WINDOW_IN_MEMORY_S = 600.0
+DEFAULT_REDIS_PREFIX = "antlive:"
 SECRETS = frozenset(
-    {"api_key", "srt_passphrase", "redis_url", "recording_store_access_key", "recording_store_secret_key"}
+    {
+        "api_key",
+        "srt_passphrase",
+        "redis_url",
+        "redis_password",
+        "recording_store_access_key",
+        "recording_store_secret_key",
+    }
 )
 """Settings whose values are, or may hold, what nobody else should read."""
 SECRET_FILES = {f"{ENV_PREFIX}{name.upper()}{SUFFIX}": name for name in sorted(SECRETS)}
@@ -113,11 +124,24 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         None,
-        pattern="^(redis|rediss|unix)://",
         repr=False,
-        description="redis://, rediss:// or unix:// URL; default: an embedded Redis server",
+        description="redis://, rediss:// (TLS) or unix:// URL of a server; redis+sentinel://host:port,…/service or "
+        "redis+cluster://host:port,…, with rediss+… for TLS; default: an embedded Redis server",
     )
-    redis_prefix: str = Field("antlive:", description="prefix of every Redis key")
+    redis_username: str | None = Field(
+        None, min_length=1, description="ACL user at redis_url; default: that of the URL"
+    )
+    redis_password: str | None = Field(
+        None, min_length=1, repr=False, description="password at redis_url; default: that of the URL"
+    )
+    redis_ca: Path | None = Field(
+        None, description="certificate authority (PEM) of a Redis with TLS; default: those that the system trusts"
+    )
+    redis_prefix: str = Field(
+        DEFAULT_REDIS_PREFIX,
+        validate_default=True,
+        description="prefix of every Redis key; on a cluster it holds a hash tag, and is `{antlive}:` by default",
+    )
     api_key: str | None = Field(
         None,
         min_length=8,
@@ -138,6 +162,18 @@ class Settings(BaseSettings):
     )
     clean_stop_ends: bool = Field(
         False, description="an encoder that stops properly ends its session at once; one that is lost is waited for"
+    )
+    ladders: OwnLadders = Field(
+        {},
+        description="ladders of your own, beside standard, high and passthrough: by the name that a stream has as its "
+        "quality (docs/ladders.md)",
+    )
+    capacity_units: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="what the node carries, in millions of pixels encoded in a second (`antlive bench node`); default: "
+        "measured at the first start",
     )
     drain_s: float = Field(
         0.0,
@@ -189,6 +225,30 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at most half of segment_s ({segment_s})")
         return part_s
 
+    @field_validator("ladders")
+    @classmethod
+    def _names_are_free(cls, ladders: dict[str, OwnLadder]) -> dict[str, OwnLadder]:
+        return check_names(ladders)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, redis_url: str | None) -> str | None:
+        if redis_url is not None:
+            parse_redis_url(redis_url)
+        return redis_url
+
+    @field_validator("redis_prefix")
+    @classmethod
+    def _prefix_fits_a_cluster(cls, prefix: str, info: ValidationInfo) -> str:
+        url = info.data.get("redis_url")
+        if url is None or parse_redis_url(url).kind is not Kind.CLUSTER:
+            return prefix
+        if prefix == DEFAULT_REDIS_PREFIX:
+            return CLUSTER_PREFIX
+        if not has_hash_tag(prefix):
+            raise ValueError(f"needs a hash tag on a cluster, as in {CLUSTER_PREFIX!r}: all keys go into one slot")
+        return prefix
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.rtmps_port is not None and (self.tls_cert is None or self.tls_key is None):
@@ -198,6 +258,11 @@ class Settings(BaseSettings):
             raise PydanticCustomError("store_keys", message)
         if self.recording_store is None and self.recording_store_endpoint is not None:
             raise PydanticCustomError("store", "recording_store_endpoint needs recording_store")
+        apart = ("redis_username", "redis_password", "redis_ca")
+        if self.redis_url is None and (alone := [name for name in apart if getattr(self, name) is not None]):
+            raise PydanticCustomError("redis", "{name} needs redis_url", {"name": alone[0]})
+        if self.redis_ca is not None and not str(self.redis_url).startswith("rediss"):
+            raise PydanticCustomError("redis", "redis_ca needs a redis_url with TLS (rediss://)", {})
         if self.chunk_s > self.part_s:
             limits = {"chunk_s": self.chunk_s, "part_s": self.part_s}
             raise PydanticCustomError("chunk", "chunk_s = {chunk_s} must be at most part_s ({part_s})", limits)
@@ -215,6 +280,29 @@ class Settings(BaseSettings):
         sources = (init_settings, env_settings, SecretFiles(settings_cls, SECRET_FILES))
         file = os.environ.get(CONFIG_FILE_VARIABLE)
         return (*sources, TomlConfigSettingsSource(settings_cls, file)) if file else sources
+
+    @property
+    def all_ladders(self) -> dict[str, Ladder]:
+        """The ladder of each quality but passthrough."""
+        return {**LADDERS, **{name: own.ladder for name, own in self.ladders.items()}}
+
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """The qualities that a stream may have."""
+        return (*LADDERS, PASSTHROUGH, *self.ladders)
+
+    @property
+    def full_redis_url(self) -> str | None:
+        """`redis_url` with login, certificate authority and prefix in it: a secret. None: an embedded Redis."""
+        if self.redis_url is None:
+            return None
+        return complete_redis_url(
+            self.redis_url,
+            username=self.redis_username,
+            password=self.redis_password,
+            ca_file=None if self.redis_ca is None else str(self.redis_ca),
+            prefix=self.redis_prefix,
+        )
 
     @property
     def effective_recordings_dir(self) -> Path:
@@ -255,11 +343,15 @@ def load_settings() -> Settings:
 
 def _describe(item: object) -> str:
     assert isinstance(item, dict)
-    name = ".".join(str(part) for part in item["loc"])
+    top, *within = (str(part) for part in item["loc"]) if item["loc"] else ("",)
+    name = ".".join([top, *within])
     if not name:  # about several settings at once
         return str(item["msg"])
     if item["type"] == "extra_forbidden":  # its value may be a secret with a slip in its name
-        return f"unknown setting {name}; known: {', '.join(sorted(Settings.model_fields))}"
+        known = "" if within else f"; known: {', '.join(sorted(Settings.model_fields))}"
+        return f"unknown setting {name}{known}"
+    if within:
+        return f"{name.replace('.[key]', '')} = {item['input']!r}: {item['msg']}"
     value = "<hidden>" if name in SECRETS else repr(item["input"])
     return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
 

@@ -6,10 +6,11 @@ from typing import Final
 
 from aiohttp import web
 
+from config.ladders import QUALITIES
 from config.settings import Settings
 from control.auth import auth_middleware
 from control.console_page import setup_console
-from control.context import RATE, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS
+from control.context import QUALITIES_OF_NODE, RATE, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS
 from control.docs import setup_docs
 from control.errors import error_middleware
 from control.event_stream import add_event_stream
@@ -36,9 +37,10 @@ def setup_control(root: web.Application, settings: Settings, store: StreamStore,
         reconnect_window_s=settings.reconnect_window_s,
         rate=rate,
         webhooks=webhook_policy(settings),
+        qualities=settings.qualities,
     )
     root.add_subapp(API_PREFIX, api)
-    setup_docs(root, GROUPS)
+    setup_docs(root, GROUPS, settings.qualities)
     setup_console(root)
 
 
@@ -49,6 +51,7 @@ def create_api(
     reconnect_window_s: int,
     rate: Rate = DEFAULT_RATE,
     webhooks: WebhookPolicy = DEFAULT_WEBHOOKS,
+    qualities: tuple[str, ...] = QUALITIES,
 ) -> web.Application:
     """The API below `/v1/`: `root.add_subapp(API_PREFIX, create_api(…))`. The store stays the caller's to close."""
     app = web.Application(middlewares=[error_middleware, auth_middleware])
@@ -57,6 +60,7 @@ def create_api(
     app[URLS] = urls
     app[RECONNECT_WINDOW_S] = reconnect_window_s
     app[RATE] = rate
+    app[QUALITIES_OF_NODE] = qualities
     app.on_response_prepare.append(add_rate_headers)
     add_event_stream(app, store)
     add_webhooks(app, store, webhooks)

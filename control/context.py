@@ -22,6 +22,8 @@ STORE: Final = web.AppKey("store", StreamStore)
 RECORDINGS: Final = web.AppKey("recordings", RecordingStore)
 URLS: Final = web.AppKey("urls", PublicUrls)
 RECONNECT_WINDOW_S: Final = web.AppKey("reconnect_window_s", int)
+QUALITIES_OF_NODE: Final = web.AppKey("qualities", tuple[str, ...])
+"""The qualities that a stream may have here."""
 RATE: Final = web.AppKey("rate", Rate)
 
 CALLER: Final = web.RequestKey("caller", Caller)

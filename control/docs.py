@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from config.ladders import QUALITIES
 from control.docs_page import docs_page
 from control.openapi import openapi_document
 from control.routing import Routes
@@ -23,9 +24,9 @@ PAGE_HEADERS = {
 _STYLE = Path(__file__).parent / "pages/docs.css"
 
 
-def setup_docs(root: web.Application, groups: Sequence[Routes]) -> None:
+def setup_docs(root: web.Application, groups: Sequence[Routes], qualities: Sequence[str] = QUALITIES) -> None:
     """Serve the document of `groups`, for machines and for people."""
-    document = openapi_document(groups)
+    document = openapi_document(groups, qualities)
     anyone = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"}
     root.router.add_get("/openapi.json", fixed_page(json.dumps(document, indent=1), "application/json", anyone))
     root.router.add_get("/docs", fixed_page(docs_page(document), "text/html", PAGE_HEADERS))

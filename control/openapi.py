@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from config.ladders import QUALITIES
 from control.routing import Header, Route, Routes
 from control.schemas import ErrorResource, Schema
 
@@ -71,10 +72,14 @@ class _Generator(GenerateJsonSchema):
         return made
 
 
-def openapi_document(groups: Sequence[Routes]) -> Document:
-    """The document of all routes in `groups`."""
+def openapi_document(groups: Sequence[Routes], qualities: Sequence[str] = QUALITIES) -> Document:
+    """The document of all routes in `groups`, of a node with these qualities."""
     routes = [route for group in groups for route in group.routes]
     refs, schemas = _schemas(routes)
+    for schema in schemas.values():
+        quality = schema.get("properties", {}).get("quality", {})
+        if "enum" in quality:
+            quality["enum"] = list(qualities)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(PATH_PREFIX + route.path, {})[route.method.lower()] = _operation(route, refs)

@@ -13,12 +13,15 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from config.ladders import QUALITIES
 from config.settings import RECONNECT_WINDOW_S_MAX
 from streams.health import IngestHealth
 from streams.state import State
@@ -53,7 +56,21 @@ _IN_A_LINE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
 ONE_LINE_PATTERN: Final = f"^{_IN_A_LINE}*$"
 _NAME_PATTERN = rf"^{_IN_A_LINE}*[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029]{_IN_A_LINE}*$"
 
-Quality = Literal["standard", "high", "passthrough"]
+QUALITIES_CONTEXT: Final = "qualities"
+"""What the context of a validation calls the qualities that there are; without it the fixed ones."""
+
+
+def _known_quality(value: object, info: ValidationInfo) -> str:
+    known = (info.context or {}).get(QUALITIES_CONTEXT, QUALITIES)
+    if isinstance(value, str) and value in known:
+        return value
+    *others, last = (repr(name) for name in known)
+    raise PydanticCustomError("literal_error", "unknown", {"expected": f"{', '.join(others)} or {last}"})
+
+
+Quality = Annotated[
+    str, PlainValidator(_known_quality), WithJsonSchema({"type": "string", "enum": list(QUALITIES)}, mode="validation")
+]
 StateName = Literal["idle", "connecting", "live", "ended", "error"]
 Name = Annotated[
     str,
@@ -186,7 +203,7 @@ class StreamBase(Schema):
     edge_id: EdgeId
     name: str
     state: State
-    quality: Quality
+    quality: str
     recording: bool
     low_latency: bool
     reconnect_window_seconds: int

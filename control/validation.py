@@ -12,8 +12,9 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from control.context import QUALITIES_OF_NODE
 from control.errors import ApiError, invalid_field
-from control.schemas import Schema
+from control.schemas import QUALITIES_CONTEXT, Schema
 
 BODY_MAX_BYTES: Final = 64 * 1024
 BODY_DEADLINE_S: Final = 10.0
@@ -36,7 +37,7 @@ async def read_body(request: web.Request, schema: type[SchemaT]) -> SchemaT:
     value = _parse(await _read_bytes(request))
     if not isinstance(value, dict):
         raise ApiError(400, "invalid_json", f"the body must be a JSON object, not {_kind(value)}")
-    return validate(schema, value)
+    return validate(schema, value, {QUALITIES_CONTEXT: request.config_dict[QUALITIES_OF_NODE]})
 
 
 def read_query(request: web.Request, schema: type[SchemaT]) -> SchemaT:
@@ -52,7 +53,7 @@ def read_query(request: web.Request, schema: type[SchemaT]) -> SchemaT:
     return validate(schema, values)
 
 
-def validate(schema: type[SchemaT], values: dict[str, Any]) -> SchemaT:
+def validate(schema: type[SchemaT], values: dict[str, Any], context: dict[str, Any] | None = None) -> SchemaT:
     """`values` as `schema`. Raises `ApiError` 400 with the first wrong field; unknown names come first."""
     known = [field.alias or name for name, field in schema.model_fields.items()]
     for name in values:
@@ -60,7 +61,7 @@ def validate(schema: type[SchemaT], values: dict[str, Any]) -> SchemaT:
             field = _shown(name) or "(empty)"
             raise invalid_field(field, f"{field} is not a known field; known: {', '.join(known)}")
     try:
-        return schema.model_validate(values)
+        return schema.model_validate(values, context=context)
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         field = _shown(".".join(str(part) for part in details["loc"]))

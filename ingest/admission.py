@@ -18,7 +18,8 @@ class Refusal(Enum):
 
     WRONG_KEY = "wrong_key"
     ALREADY_PUBLISHING = "already_publishing"
-    BUSY = "busy"
+    FULL = "full"
+    UNKNOWN_QUALITY = "unknown_quality"
     TRY_AGAIN = "try_again"
 
 
@@ -66,6 +67,9 @@ class MediaSink(Protocol):
     """Where the media of an accepted connection go."""
 
     stream_id: str
+    session_id: str
+    connection_number: int
+    """Of the session's connections, from 1."""
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Hand on whole FLV tags of three buffers each, or whole MPEG-TS packets. Never blocks.
@@ -76,6 +80,11 @@ class MediaSink(Protocol):
 
     def close(self, reason: str) -> None:
         """The encoder is gone: `CLEAN` after a proper goodbye, else why the connection ended. Idempotent."""
+
+
+def about(sink: MediaSink) -> dict[str, str | int]:
+    """What a log line about a publisher says: its stream, its session, and which of the session's connections it is."""
+    return {"stream_id": sink.stream_id, "session_id": sink.session_id, "connection": sink.connection_number}
 
 
 class Admission(Protocol):

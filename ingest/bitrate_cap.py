@@ -9,18 +9,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from config.ladders import AUDIO_BITRATE_BPS, LADDERS
+from config.ladders import Ladder
 from config.limits import IngestLimits
 
 CHECK_EVERY_S: Final = 1.0
 
 
-def cap_bps(quality: str, limits: IngestLimits) -> int:
-    """The cap for a stream of this quality, in bits per second: a multiple of all its renditions together."""
-    rungs = LADDERS.get(quality)
+def cap_bps(ladder: Ladder | None, limits: IngestLimits) -> int:
+    """The cap for a stream of this ladder, in bits per second: a multiple of all its renditions together."""
     tier_bps = limits.passthrough_bitrate_bps
-    if rungs is not None:
-        tier_bps = sum(rung.bitrate_bps for rung in rungs) + AUDIO_BITRATE_BPS
+    if ladder is not None:
+        tier_bps = sum(rung.bitrate_bps for rung in ladder.rungs) + ladder.audio_bitrate_bps
     return round(limits.bitrate_times_tier * tier_bps)
 
 

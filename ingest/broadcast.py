@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
+from config.costs import session_units
+from config.ladders import Ladder
 from config.limits import IngestLimits
 from config.session import Checkpoint, Ended, Failed, Health, Live, Note, Stats, encode_message
 from ingest.admission import CLEAN, PublishRequest
@@ -45,6 +47,7 @@ class Broadcast:
         on_health: Callable[[Stream, IngestHealth | None], None],
         checkpoint: Checkpoint | None = None,
         tally: Tally | None = None,
+        ladder: Ladder | None = None,
     ) -> None:
         self.stream = stream
         self.session_id = session_id
@@ -66,6 +69,9 @@ class Broadcast:
         """What the worker has measured last."""
         self.protocol = "none"
         """The protocol of the latest encoder, if this process has seen one."""
+        self._ladder = ladder
+        self.cost_units = session_units(ladder)
+        """What the session needs of the node, see `config.costs`; better known once its source is."""
         self._connections = 0
         self._live = stream.state is State.LIVE  # gone on with after another node
         self._over = False
@@ -138,9 +144,10 @@ class Broadcast:
         self.count_usage()
         self.protocol = request.protocol
         health = ConnectionHealth(request, self.stream.quality)
-        cap = BitrateCap(cap_bps(self.stream.quality, self._limits), self._limits.bitrate_window_s)
+        cap = BitrateCap(cap_bps(self._ladder, self._limits), self._limits.bitrate_window_s)
+        ids = (self.stream.stream_id, self.session_id, self._connections)
         encoder = self._encoder = ConnectedEncoder(
-            self.stream.stream_id, request, health, cap, self._limits.handoff_bytes, self._encoder_left
+            *ids, request, health, cap, self._limits.handoff_bytes, self._encoder_left
         )
         encoder.hand_to(self.worker, self.session_id, str(self._connections))
         if self._connections > 1 and previous is None:
@@ -243,6 +250,7 @@ class Broadcast:
             self._finish(Event.NODE_LOST, "node_restarted")
         elif isinstance(report, Health):
             if self._encoder is not None and (health := told(self._encoder.health, report.fields, self._log)):
+                self._see_source(health)
                 self._on_health(self.stream, health)
         elif isinstance(report, Stats):
             self.stats = report
@@ -250,7 +258,13 @@ class Broadcast:
         elif isinstance(report, Checkpoint):
             self.checkpoint = report
         elif isinstance(report, Note):
-            self._log.info(report.event, **report.fields)
+            self._log.info(report.event, connection=self._connections, **report.fields)
+
+    def _see_source(self, health: IngestHealth) -> None:
+        video = health.video
+        if video is not None and video.width_px and video.height_px:
+            short_side_px = min(video.width_px, video.height_px)
+            self.cost_units = session_units(self._ladder, short_side_px, video.fps_measured)
 
     def _worker_died(self, report: Failed) -> None:
         if self.finished.is_set():

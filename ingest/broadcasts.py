@@ -9,11 +9,14 @@ from pathlib import Path
 import structlog
 from redis.exceptions import RedisError
 
+from config.costs import session_units
+from config.ladders import PASSTHROUGH
 from config.limits import IngestLimits
 from config.session import Checkpoint, Failed, Hosting, Live, SessionSpec, decode_message
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
+from ingest.capacity import Capacity
 from ingest.claims import Claims
 from ingest.health import HealthWriter
 from ingest.recovery import LeftSession, left_session
@@ -56,6 +59,9 @@ class Broadcasts:
         self._unsettled: set[Broadcast] = set()
         self.draining = False
         """Whether publishers are sent on to other nodes."""
+        self._ladders = settings.all_ladders
+        costs = {quality: session_units(self._ladders.get(quality)) for quality in settings.qualities}
+        self.capacity = Capacity(costs, lambda: sum(broadcast.cost_units for broadcast in self.all()))
         self._handing_over = False
         self._closed = False
         self.on_moved: Callable[[], None] = lambda: None
@@ -91,7 +97,7 @@ class Broadcasts:
                 await self._settled(broadcast)
                 broadcast = None
             if broadcast is None:
-                broadcast = await self._begin(stream, hashed)
+                broadcast = await self._begin_if_it_fits(stream, hashed)
             elif not broadcast.takes(request):
                 raise PublishRefused(Refusal.ALREADY_PUBLISHING, "another encoder is publishing this stream")
             if broadcast.over:
@@ -194,6 +200,19 @@ class Broadcasts:
             raise PublishRefused(Refusal.WRONG_KEY, "no stream has this stream key")
         return stream
 
+    async def _begin_if_it_fits(self, stream: Stream, hashed: str) -> Broadcast:
+        # A session that goes on here, after another node, is not refused: it would end.
+        if stream.state not in SESSION_STATES:
+            if stream.quality not in (PASSTHROUGH, *self._ladders):
+                message = f"this node has no ladder for the stream's quality {stream.quality!r}"
+                raise PublishRefused(Refusal.UNKNOWN_QUALITY, message)
+            if not self.capacity.has_room(stream.quality):
+                raise PublishRefused(Refusal.FULL, "this node is full, try again later or on another node")
+        with self.capacity.reserved(stream.quality):
+            broadcast = await self._begin(stream, hashed)
+        self.capacity.look()
+        return broadcast
+
     async def _begin(self, stream: Stream, hashed: str) -> Broadcast:
         # The claim may be answered after the news that the session which it began is over.
         self._claims[stream.stream_id] = None
@@ -245,6 +264,7 @@ class Broadcasts:
             self._health.put,
             checkpoint,
             self.tally,
+            self._ladders.get(stream.quality),
         )
         self._broadcasts[stream.stream_id] = broadcast
         self._unsettled.add(broadcast)
@@ -309,6 +329,7 @@ class Broadcasts:
             edge_id=stream.edge_id,
             session_id=session_id,
             quality=stream.quality,
+            ladder=self._ladders.get(stream.quality),
             low_latency=stream.low_latency,
             media_dir=str(self._media_dir),
             segment_s=self._settings.segment_s,
@@ -323,6 +344,7 @@ class Broadcasts:
         return any(broadcast.session_id == session_id for broadcast in self._unsettled)
 
     def _over(self, broadcast: Broadcast) -> None:
+        self.capacity.look()
         self._start(self._clean_up(broadcast))
 
     def _worker_died(self, broadcast: Broadcast) -> None:

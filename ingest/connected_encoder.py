@@ -30,6 +30,8 @@ class ConnectedEncoder:
     def __init__(
         self,
         stream_id: str,
+        session_id: str,
+        connection_number: int,
         request: PublishRequest,
         health: ConnectionHealth,
         cap: BitrateCap,
@@ -37,6 +39,8 @@ class ConnectedEncoder:
         on_left: Callable[[ConnectedEncoder, str], None],
     ) -> None:
         self.stream_id = stream_id
+        self.session_id = session_id
+        self.connection_number = connection_number
         self.connection = request.connection
         self.remote_host = request.remote_host
         self.protocol = request.protocol

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 from redis.exceptions import RedisError
 
+from ingest.capacity import Capacity
 from streams.nodes import HEARTBEAT_S, HostedSession, Node, NodeRegistry, NodeState
 
 log = structlog.get_logger()
@@ -26,6 +28,7 @@ class Membership:
         hosted: Callable[[], Sequence[HostedSession]],
         on_lost: Callable[[frozenset[str]], None],
         on_drain: Callable[[float], None],
+        capacity: Capacity | None = None,
     ) -> None:
         self.state = NodeState.READY
         self._registry = registry
@@ -34,6 +37,7 @@ class Membership:
         self._hosted = hosted
         self._on_lost = on_lost
         self._on_drain = on_drain
+        self._capacity = capacity
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -83,6 +87,10 @@ class Membership:
         self._news.clear()
         hosted = self._hosted()
         node = Node(node_id=self._node_id, url=self._url, state=self.state, sessions=len(hosted))
+        if (capacity := self._capacity) is not None:
+            capacity.look()
+            state = NodeState.FULL if capacity.is_full and self.state is NodeState.READY else self.state
+            node = replace(node, state=state, capacity_units=capacity.units, used_units=capacity.used)
         answer = await self._registry.heartbeat(node, hosted)
         if answer.lost:
             self._on_lost(answer.lost)

@@ -60,6 +60,10 @@ class IngestMetrics(Collector):
         yield gauges("av_drift_seconds", "sound from its place, in the worst session", ("tier",), drift_s)
         yield gauge("srt_rtt_seconds", "round trip to the farthest SRT encoder", rtt_s)
         yield gauge("transitions_waiting", "state changes that wait for Redis", waiting)
+        capacity = self._broadcasts.capacity
+        yield gauge("capacity_units", "what the node carries: millions of pixels encoded in a second", capacity.units)
+        yield gauge("capacity_used_units", "what its sessions need of that", capacity.used)
+        yield gauge("full", "1 while the node is not ready because its capacity is used up", int(capacity.is_full))
         yield gauge("draining", "1 while publishers are sent on", int(self._broadcasts.draining))
 
     def _counted(self) -> Iterator[Metric]:

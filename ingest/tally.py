@@ -36,6 +36,10 @@ class Tally:
         self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.durations: defaultdict[tuple[str, str], Durations] = defaultdict(Durations)
 
+    def srt_refused(self, reason: str) -> None:
+        """A key was refused in an SRT handshake."""
+        self.refused["srt", reason] += 1
+
     def take(self, tier: str, stats: Stats) -> None:
         """Add what a session has measured since its last report."""
         for name, number in stats.counts.items():

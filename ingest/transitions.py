@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from streams.errors import StaleSession
 from streams.ids import new_event_id
-from streams.state import Event, IllegalTransition
+from streams.state import SESSION_STATES, Event, IllegalTransition
 from streams.store import StreamStore
 from streams.times import utc_now
 
@@ -85,7 +85,10 @@ class Transitions:
                 )
                 return
             except (StaleSession, IllegalTransition) as error:
-                log.error("transition_refused", **where, error=str(error))
+                # A session that the API has ended, or another node has gone on with, hears of it a moment later.
+                is_over = isinstance(error, StaleSession) or error.state not in SESSION_STATES
+                write = log.info if is_over else log.error
+                write("transition_refused", **where, error=str(error))
                 return
             except (RedisError, OSError) as error:
                 log.warning("transition_delayed", **where, error=type(error).__name__, retry_s=retry_s)

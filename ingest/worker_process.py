@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import faulthandler
+import importlib
 import os
 import select
 import signal
+import socket
+import sys
 import threading
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
+import structlog
+
+from config.logs import LogStyle, configure_logs
+
+log = structlog.get_logger()
+
+WORKER_MODULE = "transcode.worker"
+_MEASURE_MODULE = "transcode.speed"
 _SERVER_LOST = 255
 """What the standard library calls the exit code of a process whose server process is gone."""
 _CODE_S = 1.0
+_CRASH_BYTES = 65536
 _ONE_AT_A_TIME = threading.Lock()
 """The standard library looks at all of a program's processes when one is started: none may be closed meanwhile."""
 
@@ -22,15 +36,38 @@ def start(process: ForkServerProcess) -> None:
         process.start()
 
 
+def run_worker(control: socket.socket, node_id: str, alone_s: float, logs: LogStyle, crash: socket.socket) -> None:
+    """The main function of a worker's process."""
+    configure_logs("worker", logs)
+    # What ends the process by a signal can't go through its log: ingest finds it here.
+    faulthandler.enable(crash.detach())
+    try:
+        # By name: ingest imports nothing of the transcode package.
+        importlib.import_module(WORKER_MODULE).main(control, node_id, alone_s)
+    except Exception:
+        log.critical("process_failed", exc_info=True)
+        sys.exit(1)
+
+
+def run_measurement(answer: Connection, cores: int) -> None:
+    """The main function of the process that measures what this machine encodes."""
+    speed = importlib.import_module(_MEASURE_MODULE).encoded_megapixels_per_core_s(cores)
+    with suppress(BrokenPipeError):  # the node has ended meanwhile
+        answer.send(speed)
+
+
 class WorkerProcess:
     """By its pidfd. `forked` is what the fork server knows of it; that is lost with the server, the process is not.
+
+    Into `crash` it writes where it was when a signal such as SIGSEGV ended it.
 
     Raises `ProcessLookupError` when there is no such process.
     """
 
-    def __init__(self, pid: int, forked: ForkServerProcess | None = None) -> None:
+    def __init__(self, pid: int, forked: ForkServerProcess | None = None, crash: socket.socket | None = None) -> None:
         self.pid = pid
         self._forked = forked
+        self._crash = crash
         self._pidfd = os.pidfd_open(pid)
 
     def terminate(self) -> None:
@@ -52,6 +89,16 @@ class WorkerProcess:
             self._forked.join(_CODE_S)
             code = self._forked.exitcode
         return None if code == _SERVER_LOST else code
+
+    def crash_text(self) -> str:
+        """What it has said of its crash, after its end; often nothing."""
+        text = bytearray()
+        if self._crash is not None:
+            with self._crash as sock, suppress(OSError):
+                sock.setblocking(False)
+                while chunk := sock.recv(_CRASH_BYTES):
+                    text += chunk
+        return text.decode(errors="replace").strip()
 
     def close(self) -> None:
         """Free what the system keeps of it, after its end. Blocks."""

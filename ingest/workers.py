@@ -7,7 +7,6 @@ server process that has the codec library loaded, so a worker is ready within mi
 from __future__ import annotations
 
 import asyncio
-import importlib
 import multiprocessing
 import multiprocessing.forkserver
 import signal
@@ -17,6 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from config.limits import LIMITS
+from config.logs import LogStyle
 from config.session import (
     MAX_PACKET_BYTES,
     Checkpoint,
@@ -41,7 +41,7 @@ from config.session import (
     encode_message,
 )
 from ingest.adoption import adopt_workers
-from ingest.worker_process import WorkerProcess, start
+from ingest.worker_process import WORKER_MODULE, WorkerProcess, run_measurement, run_worker, start
 
 log = structlog.get_logger()
 
@@ -51,14 +51,8 @@ OnReport = Callable[[Report], None]
 WORKER_DIED = "worker_died"
 """The code of the `Failed` that stands for a worker's death. Every other `Failed` is followed by an `Ended`."""
 
-_WORKER_MODULE = "transcode.worker"
 _SHARED_QUALITY = "passthrough"
 SEND_BUFFER_BYTES = 1024 * 1024
-
-
-def _run_worker(control: socket.socket, node_id: str, alone_s: float) -> None:
-    # By name: ingest imports nothing of the transcode package.
-    importlib.import_module(_WORKER_MODULE).main(control, node_id, alone_s)
 
 
 class Worker:
@@ -67,6 +61,8 @@ class Worker:
     def __init__(self, process: WorkerProcess, control: socket.socket, on_exit: Callable[[Worker], None]) -> None:
         self.pid = process.pid
         self.exited = asyncio.Event()
+        self.crash = ""
+        """What it left behind when it crashed: where in the program that was."""
         self._process = process
         self._control = control
         self._on_exit = on_exit
@@ -137,6 +133,7 @@ class Worker:
     async def reap(self) -> int | None:
         """Wait for the end of the process and free what the system keeps of it. Returns its exit code if known."""
         code = await asyncio.to_thread(self._process.wait)
+        self.crash = self._process.crash_text()
         await asyncio.to_thread(self._process.close)
         self.exited.set()
         return code
@@ -197,14 +194,16 @@ class WorkerPool:
         alone_s: float = LIMITS.worker_without_ingest_s,
         ping_s: float = LIMITS.worker_ping_s,
         pings_unanswered: int = LIMITS.worker_pings_unanswered,
+        logs: LogStyle = LogStyle(),  # noqa: B008 (frozen)
     ) -> None:
+        self._logs = logs
         self._node_id = node_id
         self._ping_s = ping_s
         self._pings_unanswered = pings_unanswered
         self._watching: asyncio.TimerHandle | None = None
         self._alone_s = alone_s
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([_WORKER_MODULE])
+        self._context.set_forkserver_preload([WORKER_MODULE])
         self._workers: set[Worker] = set()
         self._shared: Worker | None = None
         self._sharing = asyncio.Lock()
@@ -215,6 +214,25 @@ class WorkerPool:
         """Load the codec library in the server process, so that the first session doesn't wait for it."""
         await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
         self._watch()
+
+    async def measure(self, cores: int) -> float:
+        """Millions of pixels that a core encodes in a second of its time, measured in a process beside the workers.
+
+        Raises `OSError` or `EOFError` when that fails.
+        """
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=run_measurement, args=(theirs, cores), daemon=True)
+        try:
+            await asyncio.to_thread(start, process)
+            theirs.close()
+            return float(await asyncio.to_thread(ours.recv))
+        finally:
+            theirs.close()
+            if process.pid is not None:
+                measuring = WorkerProcess(process.pid, process)
+                await asyncio.to_thread(measuring.wait)
+                await asyncio.to_thread(measuring.close)
+            ours.close()
 
     async def adopt(self) -> dict[str, tuple[Worker, Hosting]]:
         """Take over the workers that a previous run has left: their sessions by id."""
@@ -311,16 +329,20 @@ class WorkerPool:
 
     async def _start_process(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        process = self._context.Process(target=_run_worker, args=(theirs, self._node_id, self._alone_s), daemon=True)
+        crash, its_crash = socket.socketpair()
+        arguments = (theirs, self._node_id, self._alone_s, self._logs, its_crash)
+        process = self._context.Process(target=run_worker, args=arguments, daemon=True)
         try:
             await asyncio.to_thread(start, process)
         except (OSError, EOFError):
             ours.close()
+            crash.close()
             raise
         finally:
             theirs.close()
+            its_crash.close()
         assert process.pid is not None
-        worker = Worker(WorkerProcess(process.pid, process), ours, self._exited)
+        worker = Worker(WorkerProcess(process.pid, process, crash), ours, self._exited)
         self._workers.add(worker)
         return worker
 
@@ -335,4 +357,4 @@ class WorkerPool:
         code = await worker.reap()
         self._workers.discard(worker)
         if code not in (0, -signal.SIGTERM, None):
-            log.error("worker_died", pid=worker.pid, exit_code=code)
+            log.error("worker_died", pid=worker.pid, exit_code=code, crash=worker.crash or None)

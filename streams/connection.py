@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from config.redis_url import Kind, parse_redis_url
+from streams.primary import Primary
 
 TIMEOUT_S = 2.0
 """How long a connect or a reply may take."""
@@ -50,19 +55,56 @@ _CANCELLABLE: Final[dict[type[AbstractConnection], type[_Cancellable]]] = {
 }
 
 
+_NOT_HERE: Final = (ReadOnlyError, MovedError, AskError, ClusterDownError, TryAgainError)
+"""What a server says that is not, or not now, the one that writes our keys."""
+
+
+class _OfPrimary(_Cancellable):
+    """A connection to the server that is the primary when it connects."""
+
+    def __init__(self, *, primary: Primary, **options: Any) -> None:
+        super().__init__(**options)
+        self._primary = primary
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._primary.find()
+        await super()._connect()  # type: ignore[no-untyped-call, safe-super]
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except _NOT_HERE as error:
+            # The next try connects anew, to whichever server is the primary then.
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"this server is not the primary: {type(error).__name__}") from error
+
+
+class _TcpOfPrimary(_OfPrimary, Connection):
+    pass
+
+
+class _TlsOfPrimary(_OfPrimary, SSLConnection):
+    pass
+
+
 def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
-    """A client for a `redis://`, `rediss://` or `unix://` URL; connects when first used. Close it with `aclose()`.
+    """A client for any URL of `config.redis_url`; connects when first used. Close it with `aclose()`.
 
     It tries a command twice, at once: pooled connections are dead after Redis was restarted. All that the store writes
     may be sent twice. Any longer patience is the caller's, who knows who waits. Raises `ValueError` for a wrong URL.
     """
+    where = parse_redis_url(url)
     pool = BlockingConnectionPool.from_url(
-        url,
+        where.server_url,
         max_connections=CONNECTIONS_MAX,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), retries=1),
+        driver_info=None,
     )
-    pool.connection_class = _CANCELLABLE[pool.connection_class]
+    pool.connection_class = plain = _CANCELLABLE[pool.connection_class]
+    if where.kind is not Kind.SERVER:
+        pool.connection_kwargs["primary"] = Primary(where, plain, pool.connection_kwargs)
+        pool.connection_class = _TlsOfPrimary if plain is _TlsConnection else _TcpOfPrimary
     return Redis.from_pool(pool)

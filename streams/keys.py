@@ -1,7 +1,7 @@
 """The name of every Redis key, in one place.
 
 All keys begin with the same prefix (setting `redis_prefix`, default `antlive:`). The scripts touch several keys at
-once, which Redis Cluster allows only for keys of one hash slot: there, set the prefix to `{antlive}:`. The braces are a
+once, which Redis Cluster allows only for keys of one hash slot: there, the default is `{antlive}:`. The braces are a
 hash tag, so all keys of this installation share one slot.
 """
 

@@ -36,6 +36,7 @@ class NodeState(StrEnum):
 
     READY = "ready"
     DRAINING = "draining"
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ class Node:
     url: str
     state: NodeState = NodeState.READY
     sessions: int = 0
+    capacity_units: float = 0.0
+    """What it carries, as `config.costs` counts; 0 when it does not know yet."""
+    used_units: float = 0.0
 
     @property
     def is_draining(self) -> bool:
@@ -90,6 +94,7 @@ class NodeRegistry:
         for session in hosted:
             keys += [self._keys.stream(session.stream_id), self._keys.session(session.stream_id)]
         fields = ["url", node.url, "state", node.state.value, "sessions", str(node.sessions)]
+        fields += ["capacity_units", f"{node.capacity_units:.1f}", "used_units", f"{node.used_units:.1f}"]
         args: list[str | int] = [
             node.node_id,
             round(LEASE_S * 1000),
@@ -169,4 +174,6 @@ def _read(node_id: str, found: Mapping[bytes | str, bytes | str]) -> Node:
         url=fields.get("url", ""),
         state=NodeState(fields.get("state", NodeState.READY)),
         sessions=int(fields.get("sessions", "0")),
+        capacity_units=float(fields.get("capacity_units", "0")),
+        used_units=float(fields.get("used_units", "0")),
     )

@@ -59,13 +59,14 @@ class AudioDecoder:
 class AacEncoder:
     """Encodes an endless run of blocks, the first of which is heard at `origin_samples`."""
 
-    def __init__(self, origin_samples: int) -> None:
+    def __init__(self, origin_samples: int, bitrate_bps: int = AUDIO_BITRATE_BPS) -> None:
         self._origin_samples = origin_samples
+        self._bitrate_bps = bitrate_bps
         self._codec = av.CodecContext.create("aac", "w")
         self._codec.sample_rate = AUDIO_SAMPLE_RATE_HZ
         self._codec.layout = "stereo"
         self._codec.format = "fltp"
-        self._codec.bit_rate = AUDIO_BITRATE_BPS
+        self._codec.bit_rate = bitrate_bps
         self._codec.time_base = Fraction(1, AUDIO_SAMPLE_RATE_HZ)
         self._codec.flags |= av.codec.context.Flags.global_header
         # A third of the cost of the default search, which is made for lower bitrates.
@@ -86,8 +87,8 @@ class AacEncoder:
             decoder_config=self._codec.extradata,
             sample_rate_hz=AUDIO_SAMPLE_RATE_HZ,
             channels=AUDIO_CHANNELS,
-            bandwidth_bps=int(AUDIO_BITRATE_BPS * 1.1),
-            average_bandwidth_bps=AUDIO_BITRATE_BPS,
+            bandwidth_bps=int(self._bitrate_bps * 1.1),
+            average_bandwidth_bps=self._bitrate_bps,
         )
 
     def start_at(self, sample: int) -> None:
@@ -136,9 +137,9 @@ class AudioTranscoder:
     Media times are in seconds on the clock of the rendition, whose sample 0 is at 0.0.
     """
 
-    def __init__(self, origin_samples: int) -> None:
+    def __init__(self, origin_samples: int, bitrate_bps: int = AUDIO_BITRATE_BPS) -> None:
         self._clock = SampleClock(AUDIO_SAMPLE_RATE_HZ, AUDIO_CHANNELS)
-        self._encoder = AacEncoder(origin_samples)
+        self._encoder = AacEncoder(origin_samples, bitrate_bps)
         self._decoder: AudioDecoder | None = None
 
     @property

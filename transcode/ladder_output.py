@@ -60,7 +60,7 @@ class LadderOutput:
         self._plan = plan
         encoders = [RungEncoder(rendition, plan) for rendition in plan.renditions]
         tracks = [_video_track(encoder) for encoder in encoders]
-        self.transcoder = AudioTranscoder(ceil(plan.lead_s * AUDIO_SAMPLE_RATE_HZ))
+        self.transcoder = AudioTranscoder(ceil(plan.lead_s * AUDIO_SAMPLE_RATE_HZ), plan.ladder.audio_bitrate_bps)
         now_published_s = now_s - plan.lag_s - plan.origin_s + float(plan.lead_s)
         if publication.has_media:
             late_s = now_published_s - max(written.next_s for written in publication.renditions.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 from av.video.frame import VideoFrame
 
-from config.ladders import LADDERS
+from config.ladders import LADDERS, Ladder
 from transcode.plan import CutPlan, PlannedRendition, plan_cuts, plan_renditions
 
 
@@ -38,7 +38,7 @@ class Colours:
 class LadderPlan:
     """Session times are in seconds from `start_wall_s`; tick 0 of the grid lies at `origin_s`."""
 
-    quality: str
+    ladder: Ladder
     segment_s: float
     part_s: float
     shape_px: tuple[int, int]
@@ -52,7 +52,7 @@ class LadderPlan:
     @cached_property
     def renditions(self) -> list[PlannedRendition]:
         """What is encoded."""
-        return plan_renditions(LADDERS[self.quality], *self.shape_px, self.rate)
+        return plan_renditions(self.ladder.rungs, *self.shape_px, self.rate)
 
     @cached_property
     def cuts(self) -> CutPlan:
@@ -78,9 +78,13 @@ class LadderPlan:
     def from_dict(cls, fields: Mapping[str, Any]) -> LadderPlan:
         """The plan of a session's record. Raises `TypeError` or `ValueError` when it is none."""
         width_px, height_px = fields["shape_px"]
+        fields = dict(fields)
+        if "quality" in fields:  # begun by an earlier version
+            fields["ladder"] = asdict(LADDERS[fields.pop("quality")])
         return cls(
             **{
                 **fields,
+                "ladder": Ladder.from_dict(fields["ladder"]),
                 "rate": Fraction(fields["rate"]),
                 "shape_px": (width_px, height_px),
                 "colours": Colours(**fields["colours"]),

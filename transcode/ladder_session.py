@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import structlog
 from av.video.frame import VideoFrame
 
 from config.session import Container, Failed, Health, Live, Note, SessionSpec, Stats
@@ -20,6 +21,8 @@ from transcode.session import Report
 from transcode.source import SessionClock, Source, TimedAudio, TimedVideo
 from transcode.units import AudioConfig, Hints, VideoConfig
 from transcode.video_thread import Disconnected, GoingOn, NewConnection, VideoThread
+
+log = structlog.get_logger()
 
 _CONGESTED_UNITS = 600
 
@@ -86,8 +89,10 @@ class LadderSession:
 
     def _begin(self, shape_px: tuple[int, int], rate: Fraction, origin_s: float, first_frame: VideoFrame) -> Ladder:
         """Everything that depends on the source's size and rate; runs once, on the video thread."""
+        if self._spec.ladder is None:
+            raise ValueError(f"no ladder is known for the quality {self._spec.quality!r}")
         plan = LadderPlan(
-            quality=self._spec.quality,
+            ladder=self._spec.ladder,
             segment_s=self._spec.segment_s,
             part_s=self._spec.part_s,
             shape_px=shape_px,
@@ -145,5 +150,6 @@ class LadderSession:
     def _on_error(self, error: BaseException) -> None:
         if not self._failed:
             self._failed = True
-            message = f"{type(error).__name__}: {error}"
-            self._report(Failed(session_id=self._spec.session_id, code="pipeline_failed", message=message))
+            session_id, message = self._spec.session_id, f"{type(error).__name__}: {error}"
+            log.error("session_broke", stream_id=self._spec.stream_id, session_id=session_id, exc_info=error)
+            self._report(Failed(session_id=session_id, code="pipeline_failed", message=message))

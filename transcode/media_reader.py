@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import structlog
 
 from config.rounds import Rounds
 from transcode.session import Session
 from transcode.units import BadMedia, UnsupportedCodec
+
+log = structlog.get_logger()
 
 _READ_BYTES = 256 * 1024
 _CONGESTION_PAUSE_S = 0.02
@@ -30,10 +32,16 @@ class MediaReader:
     """Reads one media socket into its session until the end of file, a failure, or `close`."""
 
     def __init__(
-        self, sock: socket.socket, session: Session, on_failure: Callable[[str, str], None], shared: Shared
+        self,
+        sock: socket.socket,
+        session_id: str,
+        session: Session,
+        on_failure: Callable[[str, str], None],
+        shared: Shared,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._session_id = session_id
         self._session = session
         self._on_failure = on_failure
         self._rounds = shared.rounds
@@ -75,7 +83,7 @@ class MediaReader:
             self.close()
         except Exception as error:
             # A fault of ours ends this session, and is told; the worker's other sessions go on.
-            traceback.print_exception(error, file=sys.stderr)
+            log.exception("session_broke", session_id=self._session_id)
             self._on_failure("pipeline_failed", f"{type(error).__name__}: {error}")
             self.close()
         if self._session.congested and not self._closed:

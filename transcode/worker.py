@@ -15,12 +15,11 @@ import os
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Coroutine
 
+import structlog
 import uvloop
 
 from config.session import (
@@ -48,6 +47,8 @@ from transcode.ladder_session import LadderSession
 from transcode.media_reader import MediaReader, Shared
 from transcode.passthrough_session import PassthroughSession
 from transcode.session import Session
+
+log = structlog.get_logger()
 
 _SAME_TIME_S = 0.5
 _STATS_EVERY_S = 2.0
@@ -181,7 +182,7 @@ class Host:
             self._sessions[spec.session_id] = kind(spec, self._report, begun)
             self._specs[spec.session_id] = spec
         except Exception as error:
-            traceback.print_exception(error, file=sys.stderr)
+            log.exception("session_not_opened", stream_id=spec.stream_id, session_id=spec.session_id)
             message_text = f"{type(error).__name__}: {error}"
             self._report(Failed(session_id=spec.session_id, code="pipeline_failed", message=message_text))
 
@@ -198,7 +199,7 @@ class Host:
         def failed(code: str, message: str) -> None:
             self._report(Failed(session_id=session_id, code=code, message=message))
 
-        self._readers[session_id] = MediaReader(media, session, failed, self._shared)
+        self._readers[session_id] = MediaReader(media, session_id, session, failed, self._shared)
 
     def _report(self, message: Message) -> None:
         """Send a message to ingest; from any thread."""
@@ -247,7 +248,7 @@ class Host:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            traceback.print_exception(error, file=sys.stderr)
+            log.error("task_failed", exc_info=error)
 
 
 def _user_of(peer: socket.socket) -> int:

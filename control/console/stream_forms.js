@@ -3,17 +3,24 @@
 import { openDialog, tellDialog } from './dialog.js';
 import { copyRow, h } from './dom.js';
 
-const QUALITIES = [
-  ['standard', 'standard: 720p, 480p, 360p'],
-  ['high', 'high: 1080p, 720p, 480p'],
-  ['passthrough', 'passthrough: as it comes'],
-];
+const KNOWN = {
+  standard: 'standard: 720p, 480p, 360p',
+  high: 'high: 1080p, 720p, 480p',
+  passthrough: 'passthrough: as it comes',
+};
+let qualities = Object.keys(KNOWN);
+
+// A node may have ladders of its own, which its API document lists.
+fetch('/openapi.json')
+  .then((response) => response.json())
+  .then((api) => { qualities = api.components.schemas.CreateStream.properties.quality.enum; })
+  .catch((error) => console.warn('the API document was not read', error));
 
 function fields(stream) {
   const select = h(
     'select',
     { name: 'quality', id: 'quality' },
-    QUALITIES.map(([value, text]) => h('option', { value, selected: stream.quality === value }, text)),
+    qualities.map((value) => h('option', { value, selected: stream.quality === value }, KNOWN[value] ?? value)),
   );
   return [
     h('label', { for: 'name' }, 'Name'),

@@ -13,7 +13,7 @@ import structlog
 from config.limits import IngestLimits
 from config.rounds import Rounds
 from ingest.addresses import plain_ip
-from ingest.admission import CLEAN, Admission, Buffer, MediaSink, PublishRefused, PublishRequest
+from ingest.admission import CLEAN, Admission, Buffer, MediaSink, PublishRefused, PublishRequest, about
 from ingest.rtmp import flv, status
 from ingest.rtmp.connection import ServerConnection, State
 from ingest.rtmp.errors import ProtocolError
@@ -215,7 +215,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         self._accepted_at_s = self._media_at_s = self._loop.time()
         log.info(
             "rtmp_publisher_connected",
-            stream_id=sink.stream_id,
+            **about(sink),
             remote_address=self._remote_address,
             encoder=encoder,
         )
@@ -285,7 +285,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         log.info(
             "rtmp_publisher_left",
             reason=reason,
-            stream_id=sink.stream_id,
+            **about(sink),
             remote_address=self._remote_address,
             duration_s=round(self._loop.time() - self._accepted_at_s, 1),
             received_bytes=self._core.received_bytes,

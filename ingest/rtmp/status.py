@@ -13,7 +13,8 @@ FAILED = "NetStream.Failed"
 REFUSALS: dict[Refusal, str] = {
     Refusal.WRONG_KEY: BAD_NAME,
     Refusal.ALREADY_PUBLISHING: BAD_NAME,
-    Refusal.BUSY: FAILED,
+    Refusal.FULL: FAILED,
+    Refusal.UNKNOWN_QUALITY: FAILED,
     Refusal.TRY_AGAIN: FAILED,
 }
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from config.limits import IngestLimits
-from ingest.admission import CLEAN, Admission, MediaSink, PublishRefused, PublishRequest
+from ingest.admission import CLEAN, Admission, MediaSink, PublishRefused, PublishRequest, about
 from ingest.srt.receiver import Accepted
 from ingest.srt.stats import SrtStats
 from ingest.srt.stream_id import StreamIdError, parse_stream_id
@@ -79,7 +79,7 @@ class SrtConnection:
             self._accepted_at_s = self._media_at_s = self._loop.time()
             log.info(
                 "srt_publisher_connected",
-                stream_id=sink.stream_id,
+                **about(sink),
                 remote_address=self.remote_address,
                 encoder=encoder,
             )
@@ -142,7 +142,7 @@ class SrtConnection:
         log.info(
             "srt_publisher_left",
             reason=reason,
-            stream_id=sink.stream_id,
+            **about(sink),
             remote_address=self.remote_address,
             duration_s=round(self._loop.time() - self._accepted_at_s, 1),
             received_bytes=self._received_bytes,

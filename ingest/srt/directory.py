@@ -17,6 +17,7 @@ class Verdict(Enum):
     WRONG_KEY = "wrong_key"
     ALREADY_PUBLISHING = "already_publishing"
     DRAINING = "draining"
+    FULL = "full"
     UNSURE = "unsure"
 
 
@@ -32,6 +33,8 @@ class KeyDirectory:
         self._hosts_known = False
         self.following = False
         self.draining = False
+        self.full = False
+        """Whether this node has no room for a new session."""
 
     def verdict(self, key_hash: str) -> Verdict:
         """Whether the key of this SHA-256 may publish."""
@@ -45,6 +48,8 @@ class KeyDirectory:
             return Verdict.ALREADY_PUBLISHING
         if not self.following or not self._hosts_known or key_hash in self._changing:
             return Verdict.UNSURE
+        if self.full and stream_id not in self._hosts:
+            return Verdict.FULL
         # Another node that hosts it may be gone, or without its encoder: Redis has to be asked.
         return Verdict.MAY_PUBLISH if self._hosts.get(stream_id, self._node_id) == self._node_id else Verdict.UNSURE
 

@@ -28,6 +28,7 @@ _VERDICT_CODES = {
     Verdict.WRONG_KEY: Reject.BAD_SECRET,
     Verdict.ALREADY_PUBLISHING: Reject.CONFLICT,
     Verdict.DRAINING: Reject.OVERLOAD,
+    Verdict.FULL: Reject.OVERLOAD,
 }
 TOO_MANY_HANDSHAKES = "too_many_handshakes"
 
@@ -38,6 +39,8 @@ class Rejection:
 
     code: Reject
     reason: str
+    knew_key: bool = False
+    """Whether the stream id had a key in it, right or wrong."""
 
 
 class Doorkeeper:
@@ -69,4 +72,4 @@ class Doorkeeper:
             return Rejection(_FAULT_CODES[error.fault], error.fault.value)
         verdict = self._directory.verdict(key_hash(stream_id.key))
         code = _VERDICT_CODES.get(verdict)
-        return None if code is None else Rejection(code, verdict.value)
+        return None if code is None else Rejection(code, verdict.value, knew_key=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,10 +23,13 @@ _UDP_RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
 class Listener:
     """One UDP port for all callers. `::` takes IPv4 callers as well."""
 
-    def __init__(self, doorkeeper: Doorkeeper, limits: IngestLimits) -> None:
+    def __init__(
+        self, doorkeeper: Doorkeeper, limits: IngestLimits, on_rejected: Callable[[Rejection], None] = lambda _: None
+    ) -> None:
         self._library = library()
         self._doorkeeper = doorkeeper
         self._limits = limits
+        self._on_rejected = on_rejected
         self._loop = asyncio.get_running_loop()
         # Kept here: libsrt calls it for as long as the socket lives.
         self._hook: Any = ffi.callback("srt_listen_callback_fn", self._on_handshake, error=-1, onerror=_on_hook_error)
@@ -66,6 +70,7 @@ class Listener:
         rejection = self._doorkeeper.rejection(ip, raw)
         if rejection is None:
             return 0
+        self._loop.call_soon_threadsafe(self._on_rejected, rejection)
         if self._doorkeeper.strangers.may_log(ip):
             self._loop.call_soon_threadsafe(_log_rejection, ip, rejection)
         if rejection.code is Reject.BAD_SECRET:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from config.limits import LIMITS, IngestLimits
 from ingest.admission import Admission
 from ingest.srt.connection import SrtConnection
 from ingest.srt.directory import KeyDirectory
-from ingest.srt.handshakes import Doorkeeper
+from ingest.srt.handshakes import Doorkeeper, Rejection
 from ingest.srt.libsrt import library
 from ingest.srt.listener import Listener
 from ingest.srt.receiver import Accepted, Batch, Receiver
@@ -19,7 +20,10 @@ _CLOSE_S = 1.5
 
 
 class SrtServer:
-    """Listens for publishers. `directory` decides in the handshake, `admission` after it; sinks get MPEG-TS."""
+    """Listens for publishers. `directory` decides in the handshake, `admission` after it; sinks get MPEG-TS.
+
+    `on_refused` hears of each key that the handshake refuses, and why.
+    """
 
     def __init__(
         self,
@@ -27,11 +31,13 @@ class SrtServer:
         directory: KeyDirectory,
         limits: IngestLimits = LIMITS,
         strangers: Strangers | None = None,
+        on_refused: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.admission = admission
         self.limits = limits
         self.strangers = strangers or Strangers(limits)
         self._doorkeeper = Doorkeeper(directory, limits, self.strangers)
+        self._on_refused = on_refused
         self._connections: dict[int, SrtConnection] = {}
         self._decisions: set[asyncio.Task[None]] = set()
         self._receiver: Receiver | None = None
@@ -46,7 +52,7 @@ class SrtServer:
         """Listen on `host`; port 0 lets the system choose. Returns the actual UDP port. Raises `OSError`."""
         library().srt_startup()
         try:
-            listener = Listener(self._doorkeeper, self.limits)
+            listener = Listener(self._doorkeeper, self.limits, self._rejected)
             actual_port = listener.open(host, port, latency_ms=latency_ms, passphrase=passphrase)
         except OSError:
             library().srt_cleanup()
@@ -83,6 +89,10 @@ class SrtServer:
         """This connection has ended: its socket is closed."""
         if self._connections.pop(connection.u, None) is not None and self._receiver is not None:
             self._receiver.close_socket(connection.u)
+
+    def _rejected(self, rejection: Rejection) -> None:
+        if rejection.knew_key:
+            self._on_refused(rejection.reason)
 
     def _on_batch(self, batch: Batch) -> None:
         for caller in batch.accepted:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
-from config.ladders import QUALITIES
-from control.schemas import Quality
 from control.urls import PublicUrls
 
 
@@ -44,10 +40,6 @@ def test_urls(urls: PublicUrls, rtmp: str, srt: str, hls: str) -> None:
 def test_a_port_that_nobody_can_reach_is_refused(port: int) -> None:
     with pytest.raises(ValueError, match=f"rtmp_port is {port}"):
         PublicUrls(host="localhost", http_port=80, rtmp_port=port)
-
-
-def test_the_api_knows_every_quality_that_has_a_ladder() -> None:
-    assert get_args(Quality) == QUALITIES
 
 
 @pytest.mark.parametrize("playback", ["https://live.example", "https://live.example/"])

@@ -53,6 +53,8 @@ async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path,
         idle = await scrape_until(node, lambda now: now.sum("event_leader") == 1, "a leader")
         assert idle.sum("ingest_up") == idle.sum("recorder_up") == 1 and idle.sum("redis_up") == 3
         assert idle.sum("sessions") == 0
+        measured = await scrape_until(node, lambda now: now.sum("capacity_units") > 0, "a measured capacity")
+        assert measured.sum("capacity_used_units") == measured.sum("full") == 0
         assert {sample.labels["role"] for sample in idle.samples if "process_open_files" in sample.name} == {
             "web", "ingest", "recorder",
         }  # fmt: skip
@@ -76,6 +78,7 @@ async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path,
 
             await wait_until(is_counted, "a viewer in the API")
         assert live.sum("time_to_live_seconds_count", protocol="rtmp", **tier) == 1
+        assert 0 < live.sum("capacity_used_units") < live.sum("capacity_units")
         assert 0 < live.sum("time_to_live_seconds_sum") < 15
         for stage in ("queue", "decode", "scale", "encode", "part"):
             count = live.sum("stage_seconds_count", stage=stage)

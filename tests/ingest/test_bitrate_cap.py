@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config.ladders import LADDERS
 from config.limits import LIMITS
 from ingest.bitrate_cap import BitrateCap, cap_bps
 from streams.store import StreamStore
@@ -20,7 +21,7 @@ LIMIT_BPS = 8_000_000
     [("standard", 3 * 5_128_000), ("high", 3 * 9_328_000), ("passthrough", 60_000_000)],
 )
 def test_the_cap_is_three_times_the_tier(quality: str, expected_bps: int) -> None:
-    assert cap_bps(quality, LIMITS) == expected_bps
+    assert cap_bps(LADDERS.get(quality), LIMITS) == expected_bps
 
 
 @pytest.mark.parametrize(

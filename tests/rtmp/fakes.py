@@ -22,6 +22,8 @@ class FakeSink:
 
     def __init__(self, connection: EncoderConnection) -> None:
         self.stream_id = "ls_test"
+        self.session_id = "se_test"
+        self.connection_number = 1
         self.connection = connection
         self.received = bytearray()
         self.writes = 0

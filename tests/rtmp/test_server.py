@@ -93,7 +93,7 @@ async def test_second_publisher_is_refused_and_the_first_goes_on() -> None:
         await sink.wait_for(len(flv.FILE_HEADER) + 16)
 
 
-@pytest.mark.parametrize("refusal", [Refusal.BUSY, Refusal.TRY_AGAIN])
+@pytest.mark.parametrize("refusal", [Refusal.FULL, Refusal.TRY_AGAIN])
 async def test_refusals_that_pass(refusal: Refusal) -> None:
     async with listening() as server, encoder(server.port) as publisher:
         server.admission.error = PublishRefused(refusal, "not now")

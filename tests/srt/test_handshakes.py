@@ -89,6 +89,17 @@ def test_a_caller_that_may_publish_is_let_in_and_a_second_one_is_told_of_the_con
     assert rejection is not None and rejection.code is Reject.CONFLICT
 
 
+def test_a_full_node_refuses_newcomers_but_not_who_has_a_session() -> None:
+    node = Node()
+    doorkeeper = Doorkeeper(node.directory, IngestLimits())
+    node.directory.full = True
+    rejection = doorkeeper.rejection("::1", KEY.encode())
+    assert rejection is not None and rejection.knew_key
+    assert (rejection.code, rejection.reason) == (Reject.OVERLOAD, "full")
+    node.directory.replace_hosts({"ls_1": "node_here"})
+    assert doorkeeper.rejection("::1", KEY.encode()) is None
+
+
 def test_an_unsure_directory_lets_in() -> None:
     doorkeeper = Doorkeeper(Node(following=False).directory, IngestLimits())
     assert doorkeeper.rejection("::1", b"sk_whatever") is None

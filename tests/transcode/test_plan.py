@@ -18,7 +18,7 @@ RATE_30 = Fraction(30)
 
 
 def sizes(quality: str, width_px: int, height_px: int, rate: Fraction = RATE_30) -> list[tuple[str, int, int]]:
-    planned = plan_renditions(LADDERS[quality], width_px, height_px, rate)
+    planned = plan_renditions(LADDERS[quality].rungs, width_px, height_px, rate)
     return [(rendition.name, rendition.width_px, rendition.height_px) for rendition in planned]
 
 
@@ -45,20 +45,20 @@ def test_the_ladder_never_scales_up(
 
 
 def test_rungs_up_to_480p_have_at_most_30_frames_per_second() -> None:
-    planned = plan_renditions(LADDERS["standard"], 1280, 720, Fraction(60))
+    planned = plan_renditions(LADDERS["standard"].rungs, 1280, 720, Fraction(60))
     assert [rendition.ticks_per_frame for rendition in planned] == [1, 2, 2]
-    planned = plan_renditions(LADDERS["standard"], 1280, 720, Fraction(30000, 1001))
+    planned = plan_renditions(LADDERS["standard"].rungs, 1280, 720, Fraction(30000, 1001))
     assert [rendition.ticks_per_frame for rendition in planned] == [1, 1, 1]
 
 
 def test_a_source_between_rungs_gets_a_bitrate_between_theirs() -> None:
-    top = plan_renditions(LADDERS["standard"], 1066, 600, RATE_30)[0]
+    top = plan_renditions(LADDERS["standard"].rungs, 1066, 600, RATE_30)[0]
     assert top.bitrate_bps == 2_100_000
 
 
 def test_a_source_of_no_size_is_refused() -> None:
     with pytest.raises(ValueError, match="1x720"):
-        plan_renditions(LADDERS["standard"], 1, 720, RATE_30)
+        plan_renditions(LADDERS["standard"].rungs, 1, 720, RATE_30)
 
 
 @given(width_px=st.integers(2, 5000), height_px=st.integers(2, 5000))

@@ -47,7 +47,7 @@ async def test_what_a_session_can_not_take_is_told_and_ends_its_connection(error
     ours, theirs = socket.socketpair()
     told: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
     session = FaultySession(error)
-    MediaReader(theirs, session, lambda *failure: told.set_result(failure), Shared())
+    MediaReader(theirs, "se_x", session, lambda *failure: told.set_result(failure), Shared())
     with ours:
         ours.sendall(b"FLV")
         async with asyncio.timeout(5):
