@@ -163,8 +163,7 @@ class Supervisor:
         run = {
             **ports,
             "http_port": http_port,
-            # Of the embedded server; that of another, which may hold a password, every command knows from its settings.
-            **({"redis_url": self._redis_url} if self._embedded else {}),
+            "redis_url": self._redis_url,
             "pid": os.getpid(),
             "temporary": str(self._temporary),
         }
