@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _ROUND_S = 0.010
 _IDLE_MS = 25
+_ALONE_MS = 100
 _SWEEP_S = 1.0
 _EVENTS = 256
 _MESSAGES_PER_ROUND = 512
@@ -94,7 +95,9 @@ class Receiver:
     def _run(self) -> None:
         swept_s = time.monotonic()
         while not self._stopping:
-            ready = self._library.srt_epoll_uwait(self._eid, self._events, _EVENTS, _IDLE_MS)
+            # Without a caller nobody has a command for us, and a new one is an event.
+            wait_ms = _IDLE_MS if self._sockets else _ALONE_MS
+            ready = self._library.srt_epoll_uwait(self._eid, self._events, _EVENTS, wait_ms)
             round_s = time.monotonic()
             batch = Batch()
             try:
