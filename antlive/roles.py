@@ -149,7 +149,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         files = NodeFiles(settings.data_dir)
         files.draining = files.full = False
         node_id = files.node_id()
-        workers = WorkerPool(node_id, logs=LogStyle(settings.log_format, settings.log_level))
+        logs = LogStyle(settings.log_format, settings.log_level)
+        workers = WorkerPool(node_id, logs=logs, ladders=settings.all_ladders)
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)

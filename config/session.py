@@ -12,8 +12,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from config.ladders import Ladder
-
 MAX_PACKET_BYTES = 64 * 1024
 
 RECORDED_FILE = "recorded"
@@ -31,8 +29,6 @@ class SessionSpec:
     edge_id: str
     session_id: str
     quality: str
-    ladder: Ladder | None
-    """None for passthrough."""
     low_latency: bool
     media_dir: str
     segment_s: float
@@ -252,8 +248,7 @@ def decode_message(packet: bytes) -> Message:
     if kind is None:
         raise ValueError(f"unknown control message of {len(packet)} bytes")
     if kind is Open:
-        ladder = fields["spec"].pop("ladder")
-        fields["spec"] = SessionSpec(**fields["spec"], ladder=ladder and Ladder.from_dict(ladder))
+        fields["spec"] = SessionSpec(**fields["spec"])
         if fields["checkpoint"] is not None:
             checkpoint = {name: value for name, value in fields["checkpoint"].items() if name != "type"}
             fields["checkpoint"] = Checkpoint(**checkpoint)

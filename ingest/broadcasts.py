@@ -329,7 +329,6 @@ class Broadcasts:
             edge_id=stream.edge_id,
             session_id=session_id,
             quality=stream.quality,
-            ladder=self._ladders.get(stream.quality),
             low_latency=stream.low_latency,
             media_dir=str(self._media_dir),
             segment_s=self._settings.segment_s,

@@ -10,12 +10,14 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 import structlog
 
+from config.ladders import Ladder
 from config.logs import LogStyle, configure_logs
 
 log = structlog.get_logger()
@@ -36,14 +38,21 @@ def start(process: ForkServerProcess) -> None:
         process.start()
 
 
-def run_worker(control: socket.socket, node_id: str, alone_s: float, logs: LogStyle, crash: socket.socket) -> None:
+def run_worker(
+    control: socket.socket,
+    node_id: str,
+    alone_s: float,
+    ladders: Mapping[str, Ladder],
+    logs: LogStyle,
+    crash: socket.socket,
+) -> None:
     """The main function of a worker's process."""
     configure_logs("worker", logs)
     # What ends the process by a signal can't go through its log: ingest finds it here.
     faulthandler.enable(crash.detach())
     try:
         # By name: ingest imports nothing of the transcode package.
-        importlib.import_module(WORKER_MODULE).main(control, node_id, alone_s)
+        importlib.import_module(WORKER_MODULE).main(control, node_id, alone_s, ladders)
     except Exception:
         log.critical("process_failed", exc_info=True)
         sys.exit(1)

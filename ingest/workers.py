@@ -11,10 +11,11 @@ import multiprocessing
 import multiprocessing.forkserver
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from config.ladders import LADDERS, Ladder
 from config.limits import LIMITS
 from config.logs import LogStyle
 from config.session import (
@@ -195,8 +196,10 @@ class WorkerPool:
         ping_s: float = LIMITS.worker_ping_s,
         pings_unanswered: int = LIMITS.worker_pings_unanswered,
         logs: LogStyle = LogStyle(),  # noqa: B008 (frozen)
+        ladders: Mapping[str, Ladder] = LADDERS,
     ) -> None:
         self._logs = logs
+        self._ladders = dict(ladders)
         self._node_id = node_id
         self._ping_s = ping_s
         self._pings_unanswered = pings_unanswered
@@ -330,7 +333,7 @@ class WorkerPool:
     async def _start_process(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         crash, its_crash = socket.socketpair()
-        arguments = (theirs, self._node_id, self._alone_s, self._logs, its_crash)
+        arguments = (theirs, self._node_id, self._alone_s, self._ladders, self._logs, its_crash)
         process = self._context.Process(target=run_worker, args=arguments, daemon=True)
         try:
             await asyncio.to_thread(start, process)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import structlog
 from av.video.frame import VideoFrame
 
+from config.ladders import LADDERS
+from config.ladders import Ladder as LadderOfTier
 from config.session import Container, Failed, Health, Live, Note, SessionSpec, Stats
 from transcode.audio_thread import AudioThread
 from transcode.begun import Begun, session_dir
@@ -28,11 +31,20 @@ _CONGESTED_UNITS = 600
 
 
 class LadderSession:
-    """See `transcode.session.Session`. `begun` is what another worker has left of it."""
+    """See `transcode.session.Session`. `begun` is what another worker has left of it, `ladders` are those by quality.
+
+    A session that has begun keeps the ladder of its record.
+    """
 
     def __init__(
-        self, spec: SessionSpec, report: Report, begun: Begun | None = None, clock: SessionClock | None = None
+        self,
+        spec: SessionSpec,
+        report: Report,
+        begun: Begun | None = None,
+        clock: SessionClock | None = None,
+        ladders: Mapping[str, LadderOfTier] = LADDERS,
     ) -> None:
+        self._ladder = ladders.get(spec.quality)
         self._spec = spec
         self._report = report
         self._failed = False
@@ -89,10 +101,10 @@ class LadderSession:
 
     def _begin(self, shape_px: tuple[int, int], rate: Fraction, origin_s: float, first_frame: VideoFrame) -> Ladder:
         """Everything that depends on the source's size and rate; runs once, on the video thread."""
-        if self._spec.ladder is None:
+        if self._ladder is None:
             raise ValueError(f"no ladder is known for the quality {self._spec.quality!r}")
         plan = LadderPlan(
-            ladder=self._spec.ladder,
+            ladder=self._ladder,
             segment_s=self._spec.segment_s,
             part_s=self._spec.part_s,
             shape_px=shape_px,

@@ -17,11 +17,12 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 
 import structlog
 import uvloop
 
+from config.ladders import LADDERS, PASSTHROUGH, Ladder
 from config.session import (
     MAX_PACKET_BYTES,
     Connect,
@@ -58,8 +59,9 @@ _CREDENTIALS = struct.Struct("3i")  # process id, user id, group id
 class Host:
     """The sessions of this process and the control socket they answer on."""
 
-    def __init__(self, control: socket.socket, node_id: str, alone_s: float) -> None:
+    def __init__(self, control: socket.socket, node_id: str, alone_s: float, ladders: Mapping[str, Ladder]) -> None:
         self._control = control
+        self._ladders = ladders
         self._alone_s = alone_s
         self._loop = asyncio.get_running_loop()
         self._shared = Shared()
@@ -173,13 +175,16 @@ class Host:
 
     def _open(self, message: Open) -> None:
         spec = message.spec
-        kind = PassthroughSession if spec.quality == "passthrough" else LadderSession
         try:
             begun = find_begun(spec, message.checkpoint)
             if begun is not None and begun.ended:
                 self._report(Ended(session_id=spec.session_id))
                 return
-            self._sessions[spec.session_id] = kind(spec, self._report, begun)
+            self._sessions[spec.session_id] = (
+                PassthroughSession(spec, self._report, begun)
+                if spec.quality == PASSTHROUGH
+                else LadderSession(spec, self._report, begun, ladders=self._ladders)
+            )
             self._specs[spec.session_id] = spec
         except Exception as error:
             log.exception("session_not_opened", stream_id=spec.stream_id, session_id=spec.session_id)
@@ -256,7 +261,9 @@ def _user_of(peer: socket.socket) -> int:
     return int(uid)
 
 
-def main(control: socket.socket, node_id: str = "", alone_s: float = 0.0) -> None:
+def main(
+    control: socket.socket, node_id: str = "", alone_s: float = 0.0, ladders: Mapping[str, Ladder] = LADDERS
+) -> None:
     """Run until the control socket ends and no ingest process of this node takes over within `alone_s`.
 
     Without a `node_id` none can. Ctrl-C is ingest's business.
@@ -266,7 +273,7 @@ def main(control: socket.socket, node_id: str = "", alone_s: float = 0.0) -> Non
     gc.freeze()
 
     async def serve() -> None:
-        host = Host(control, node_id, alone_s)
+        host = Host(control, node_id, alone_s, ladders)
         await host.finished.wait()
 
     uvloop.run(serve())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from config.costs import session_units
 from config.effective import effective_toml
 from config.ladders import LADDERS, Ladder, Rung
 from config.own_ladders import LADDERS_MAX
-from config.session import Open, SessionSpec, decode_message, encode_message
 from config.settings import SettingsError, load_settings
 
 TOP = {"height": 720, "bitrate_bps": 3_000_000}
@@ -70,13 +68,3 @@ def test_what_is_out_of_bounds_is_named(
     monkeypatch.setenv("ANTLIVE_LADDERS", json.dumps(ladders))
     with pytest.raises(SettingsError, match=complaint):
         load_settings()
-
-
-def test_a_session_takes_its_ladder_along() -> None:
-    spec = SessionSpec(
-        stream_id="ls_x", edge_id="lse_x", session_id="se_x", quality="sport", ladder=SPORT, low_latency=True,
-        media_dir="/x", segment_s=2.0, part_s=0.333, window_s=60.0,
-    )  # fmt: skip
-    for ladder in (SPORT, None):
-        message = Open(spec=replace(spec, ladder=ladder), checkpoint=None)
-        assert decode_message(encode_message(message)) == message

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from config.ladders import LADDERS
 from config.session import Failed, Message, SessionSpec
 from tests.fuzz.corpus import Upload, mutated, originals
 from transcode.ladder_session import LadderSession
@@ -50,7 +49,6 @@ def feed(session: Any, upload: Upload, seed: int) -> str:
 def spec_of(directory: Path, number: int, quality: str) -> SessionSpec:
     return SessionSpec(
         stream_id=f"ls_{number}", edge_id=f"lse_{number}", session_id=f"se_{number}", quality=quality,
-        ladder=LADDERS.get(quality),
         low_latency=True, media_dir=str(directory), segment_s=2.0, part_s=0.333, window_s=60.0,
     )  # fmt: skip
 

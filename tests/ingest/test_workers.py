@@ -14,7 +14,6 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from config.ladders import LADDERS
 from config.session import Ended, Failed, SessionSpec
 from ingest.worker_process import WorkerProcess
 from ingest.workers import WORKER_DIED, Report, Worker, WorkerPool
@@ -41,7 +40,6 @@ class Session:
             edge_id="lse_test",
             session_id=session_id,
             quality=quality,
-            ladder=LADDERS.get(quality),
             low_latency=True,
             media_dir=str(media_dir),
             segment_s=2.0,

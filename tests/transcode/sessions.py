@@ -12,7 +12,6 @@ import av
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from config.ladders import LADDERS
 from config.session import Message, SessionSpec
 from packager.playlists import media_playlist
 from packager.presentation import Presentation
@@ -66,7 +65,6 @@ def session_spec(media_dir: Path, quality: str, window_s: float = 600.0, slate_i
         edge_id=EDGE_ID,
         session_id=SESSION_ID,
         quality=quality,
-        ladder=LADDERS.get(quality),
         low_latency=True,
         media_dir=str(media_dir),
         segment_s=2.0,
