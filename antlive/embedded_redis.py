@@ -22,6 +22,7 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
         raise StartFailed("no redis-server on PATH: run `make setup`, or set ANTLIVE_REDIS_URL")
     directory = data_dir / "redis"
     directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # webhooks' secrets lie in there in clear
     command = [executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"]
     command += ["--dir", str(directory.resolve()), "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
     # What it has to say would only hide the welcome.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pwd
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,16 @@ def is_closed(unit: str) -> bool:
     return not is_root and int(lines["CapEff"], 16) == 0 and lines["NoNewPrivs"] == "1" and lines["Seccomp"] == "2"
 
 
+def nobody_is_left() -> bool:
+    """No process of the service's user runs."""
+    uid = f"Uid:\t{pwd.getpwnam('antlive').pw_uid}\t"
+    texts = []
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):  # it has just ended
+            texts.append(path.read_text())
+    return not any(uid in text for text in texts)
+
+
 def one_machine() -> None:
     systemctl("start", "antlive")
     until("antlive.service is ready", lambda: fetched("http://localhost:8080/readyz"))
@@ -69,8 +81,10 @@ def one_machine() -> None:
 
     until("a stream plays", playlist)
     encoder.terminate()
+    encoder.wait(10)
     systemctl("stop", "antlive")
     until("it has stopped well", lambda: systemctl("show", "--value", "-p", "Result", "antlive") == "success", 1)
+    until("nothing of it is left", nobody_is_left, 5)
 
 
 def roles() -> None:
@@ -99,7 +113,9 @@ def roles() -> None:
     assert again == master, "another session"
     print("ok in the same session: its worker has outlived ingest", flush=True)
     encoder.terminate()
+    encoder.wait(10)
     systemctl("stop", "antlive@control", *MEDIA_NODE)
+    until("nothing of the roles is left", nobody_is_left, 5)
 
 
 def connected(stream: dict[str, Any]) -> subprocess.Popen[bytes] | None:

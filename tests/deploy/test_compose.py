@@ -66,6 +66,13 @@ def test_what_is_mounted_is_there_and_every_secret_is_made() -> None:
     assert "deploy/compose/secrets/" in (ROOT / ".gitignore").read_text().split()
 
 
+def test_only_doors_for_encoders_and_viewers_are_open_to_others() -> None:
+    published = {port for service in compose_services().values() for port in service.get("ports", ())}
+    assert {port for port in published if not port.startswith("127.0.0.1:")} == {
+        "1935:1935", "9000:9000/udp", "1936:1935", "9001:9000/udp", "8443:8443",
+    }  # fmt: skip
+
+
 def test_prometheus_scrapes_what_serves_http() -> None:
     scraped = documents(PROMETHEUS / "prometheus.yml")[0]["scrape_configs"][0]
     targets = {target for config in scraped["static_configs"] for target in config["targets"]}
