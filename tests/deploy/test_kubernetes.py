@@ -8,6 +8,7 @@ import kubernetes_validate
 import pytest
 
 from tests.deploy.files import KUBERNETES, documents, manifests, pods
+from tests.metrics.test_deploy_files import assert_known
 
 VERSION = "1.34"
 
@@ -31,7 +32,8 @@ def test_a_mistake_in_one_would_be_found() -> None:
 
 def test_every_file_is_listed() -> None:
     listed = set(documents(KUBERNETES / "kustomization.yaml")[0]["resources"])
-    assert listed == {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+    others = {"kustomization.yaml", "adapter-rules.yaml"}
+    assert listed == {path.name for path in KUBERNETES.glob("*.yaml")} - others
 
 
 def test_selectors_find_pods_and_ports_have_names_that_exist() -> None:
@@ -56,6 +58,8 @@ def test_selectors_find_pods_and_ports_have_names_that_exist() -> None:
     for name, template in templates.items():
         document = kinds("Deployment").get(name) or kinds("StatefulSet")[name]
         assert document["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    target = kinds("HorizontalPodAutoscaler")["antlive-media"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("StatefulSet", "antlive-media")
     assert kinds("StatefulSet")["antlive-media"]["spec"]["serviceName"] in kinds("Service")
 
 
@@ -83,3 +87,10 @@ def test_a_node_is_drained_before_any_of_its_containers_is_told_to_end() -> None
     assert media["emptyDir"]["medium"] == "Memory"
     # Viewers of a node that is full, or drains, need it still.
     assert kinds("Service")["antlive-origin"]["spec"]["publishNotReadyAddresses"] is True
+
+
+def test_the_autoscaler_asks_for_a_metric_that_is_made_of_ours() -> None:
+    (metric,) = kinds("HorizontalPodAutoscaler")["antlive-media"]["spec"]["metrics"]
+    (rule,) = documents(KUBERNETES / "adapter-rules.yaml")[0]["rules"]["custom"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+    assert_known(rule["metricsQuery"].replace("<<.LabelMatchers>>", "").replace("<<.GroupBy>>", "instance"))
