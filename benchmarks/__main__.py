@@ -15,8 +15,9 @@ import structlog
 from benchmarks.report import Figure, print_figures
 
 NAMES = (
-    "ladder", "latency", "progressive", "rewind", "first_picture", "player", "memory", "recording", "origin", "viewers",
-    "ingest_rtmp", "ingest_srt", "ingest_idle", "passthrough", "control_api", "control_events", "node",
+    "ladder", "latency", "progressive", "rewind", "first_picture", "player", "memory", "recording", "origin", "edge",
+    "viewers", "ingest_rtmp", "ingest_srt", "ingest_idle", "passthrough", "control_api", "control_events",
+    "node",
 )  # fmt: skip
 
 

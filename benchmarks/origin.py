@@ -40,13 +40,13 @@ _ROUNDS = 3
 async def run(directory: Path, quick: bool) -> list[Figure]:
     """Each pair in turns, and the median of the ratios."""
     media_dir = directory / "media"
-    msn = _publish(media_dir)
-    nginx_port = _free_port()
+    msn = publish(media_dir)
+    nginx_port = free_port()
     location = f"location /live/ {{ alias {media_dir}/; sendfile on; tcp_nopush on; }}"
     http = f"server {{ listen 127.0.0.1:{nginx_port}; {location} }}"
     seconds = 1 if quick else 3
     figures: list[Figure] = []
-    async with running_nginx(directory / "nginx", http) as nginx, _origin_process(media_dir) as (port, origin):
+    async with running_nginx(directory / "nginx", http) as nginx, origin_process(media_dir) as (port, origin):
         for process in [psutil.Process(origin), *psutil.Process(nginx).children()]:
             process.cpu_affinity([0])
         ours, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{nginx_port}"
@@ -81,7 +81,7 @@ async def _per_s(url: str, seconds: int) -> float:
     return float(found[1])
 
 
-def _publish(media_dir: Path) -> int:
+def publish(media_dir: Path) -> int:
     """A live session with a full window. The number of its newest complete segment."""
     publication = new_publication(media_dir, window_s=60, part_target_s=0.334)
     tracks: dict[str, Track] = {"720p": video_track("720p"), "audio": audio_track()}
@@ -98,13 +98,13 @@ def _publish(media_dir: Path) -> int:
     return SEGMENTS - 1
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @asynccontextmanager
-async def _origin_process(media_dir: Path) -> AsyncIterator[tuple[int, int]]:
+async def origin_process(media_dir: Path) -> AsyncIterator[tuple[int, int]]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.origin", str(media_dir), stdout=asyncio.subprocess.PIPE
     )

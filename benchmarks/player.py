@@ -6,6 +6,7 @@ Twice: with the settings as they come, and with those of the least latency.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ async def _watch(
     directory: Path, name: str, settings: dict[str, str], *, at_most_s: float, seconds: int
 ) -> list[Figure]:
     behind_s: list[float] = []
+    buffered_s: list[float] = []
     async with running_node(directory, **settings) as node:
         stream = await node.create(quality="standard")
         arguments = ("-m", "antlive", "demo", "--url", stream["ingest"]["rtmpFullUrl"])
@@ -51,12 +53,18 @@ async def _watch(
                     clock = await page.evaluate(READ_CLOCK)
                     if clock is not None:
                         behind_s.append((clock["now_ms"] - clock["clock_ms"]) / 1000)
+                        buffered_s.append((await page.evaluate("window.antlivePlayer.stats()"))["buffer_s"])
                     await asyncio.sleep(0.1)
                 after = await page.evaluate("window.antlivePlayer.stats()")
+            published_s = _published_s(await node.text(f"{node.base_url}/metrics"))
         finally:
             encoder.kill()
             await encoder.wait()
-    note = f"{len(behind_s)} looks, median {median(behind_s):.2f} s, {after['rendition']}"
+    rest_s = median(behind_s) - median(buffered_s) - published_s
+    note = (
+        f"{len(behind_s)} looks, median {median(behind_s):.2f} s: {published_s:.2f} s from the media socket to a part, "
+        f"{median(buffered_s):.2f} s in the player's buffer, {rest_s:.2f} s the rest; {after['rendition']}"
+    )
     return [
         Figure(
             name=f"{name}: picture behind its clock, p95",
@@ -68,3 +76,14 @@ async def _watch(
         Figure(name=f"{name}: stalls in {seconds} s", value=after["stalls"] - before["stalls"], unit="", at_most=0),
         Figure(name=f"{name}: dropped frames", value=after["dropped_frames"] - before["dropped_frames"], unit=""),
     ]
+
+
+def _published_s(metrics: str) -> float:
+    """How long a picture took on average from the media socket until a part was published that ends with it."""
+    values = {
+        kind: float(
+            re.findall(rf'^antlive_stage_seconds_{kind}{{[^}}]*stage="part"[^}}]*}} (\S+)$', metrics, re.MULTILINE)[0]
+        )
+        for kind in ("sum", "count")
+    }
+    return values["sum"] / values["count"]
