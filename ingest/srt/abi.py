@@ -87,6 +87,7 @@ class Option(IntEnum):
     """Socket options."""
 
     RECEIVE_BLOCKS = 2
+    FLOW_WINDOW_PACKETS = 4
     UDP_RECEIVE_BUFFER_BYTES = 9
     PASSPHRASE = 26
     PEER_VERSION = 35

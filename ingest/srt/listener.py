@@ -18,6 +18,8 @@ from ingest.srt.libsrt import bound_port, check, ffi, library, read_address, set
 log = structlog.get_logger()
 
 _UDP_RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
+_FLOW_WINDOW_PACKETS = 8192
+"""As many as the receive buffer holds, 10 MB. libsrt allocates for the window at each handshake, also a refused one."""
 
 
 class Listener:
@@ -41,6 +43,7 @@ class Listener:
         self.u = u = check("create_socket", self._library.srt_create_socket())
         try:
             set_option(u, Option.RECEIVE_BLOCKS, False)
+            set_option(u, Option.FLOW_WINDOW_PACKETS, _FLOW_WINDOW_PACKETS)
             set_option(u, Option.UDP_RECEIVE_BUFFER_BYTES, _UDP_RECEIVE_BUFFER_BYTES)
             set_option(u, Option.RECEIVER_LATENCY_MS, latency_ms)
             set_option(u, Option.MIN_VERSION, MIN_PEER_VERSION)

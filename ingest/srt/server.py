@@ -10,6 +10,7 @@ from ingest.admission import Admission
 from ingest.srt.connection import SrtConnection
 from ingest.srt.directory import KeyDirectory
 from ingest.srt.handshakes import Doorkeeper, Rejection
+from ingest.srt.heap import give_back_what_is_freed
 from ingest.srt.libsrt import library
 from ingest.srt.listener import Listener
 from ingest.srt.receiver import Accepted, Batch, Receiver
@@ -50,6 +51,7 @@ class SrtServer:
 
     async def start(self, host: str, port: int, *, latency_ms: int = 120, passphrase: str | None = None) -> int:
         """Listen on `host`; port 0 lets the system choose. Returns the actual UDP port. Raises `OSError`."""
+        give_back_what_is_freed()
         library().srt_startup()
         try:
             listener = Listener(self._doorkeeper, self.limits, self._rejected)

@@ -29,6 +29,7 @@ WARM_UP, CONNECTS = 150, 500
 SRT_EACH, STRANGER_EACH = 12, 12
 MORE_FDS = {"ingest": 6, "worker": 0}  # the pool of connections to Redis may have grown
 RSS_SLACK_BYTES = 6 * 1024 * 1024
+FLOOD, FLOOD_BYTES, FLOOD_SLACK_BYTES = 400, 64 * 1024 * 1024, 40 * 1024 * 1024
 STRANGERS = (b"GET / HTTP/1.1\r\n\r\n", HELLO + b"\xff" * 300, HELLO + CONNECT + publish("sk_wrong"), HELLO[:900])
 ANSWERS = {"NetStream.Publish.Start", "NetStream.Publish.BadName", "NetStream.Failed"}
 GOODBYE = command("FCUnpublish", 5.0, None, "-") + command("deleteStream", 6.0, None, 1.0)
@@ -155,5 +156,31 @@ async def test_five_hundred_connections_leave_nothing_behind(tmp_path: Path) -> 
             for stream in streams:
                 state = (await node.stream(stream["streamId"]))["state"]
                 assert state in ("live", "connecting"), state
+    finally:
+        library().srt_cleanup()
+
+
+async def test_a_flood_of_handshakes_from_many_addresses_takes_no_memory_for_good(tmp_path: Path) -> None:
+    library().srt_startup()
+    try:
+        async with running_node(tmp_path / "node") as node:
+            port, ingest = urlsplit(node.srt_url).port or 0, role(node, "ingest")
+            before_bytes = held(ingest).rss_bytes
+
+            async def refused(number: int) -> None:
+                with pytest.raises(Rejected):
+                    async with calling(
+                        port, f"live/sk_{number}", from_host=f"127.0.{number // 200}.{1 + number % 200}"
+                    ):
+                        pass
+
+            await asyncio.gather(*(refused(number) for number in range(FLOOD)))
+            peak_bytes = held(ingest).rss_bytes
+            assert peak_bytes > before_bytes + FLOOD_BYTES, "libsrt takes that much, or this test shows nothing"
+
+            async def given_back() -> bool:
+                return held(ingest).rss_bytes < before_bytes + FLOOD_SLACK_BYTES
+
+            await wait_until(given_back, "the memory", describe=lambda: f"{before_bytes} {peak_bytes} {held(ingest)}")
     finally:
         library().srt_cleanup()

@@ -45,7 +45,9 @@ class Caller:
         return bool(library().srt_getsockstate(self.u) == SocketState.CONNECTED)
 
 
-def _connect(port: int, stream_id: bytes, host: str, passphrase: str | None, options: dict[int, int]) -> int:
+def _connect(
+    port: int, stream_id: bytes, host: str, passphrase: str | None, options: dict[int, int], from_host: str = ""
+) -> int:
     lib: Any = library()
     u = int(check("create_socket", lib.srt_create_socket()))
     try:
@@ -56,6 +58,9 @@ def _connect(port: int, stream_id: bytes, host: str, passphrase: str | None, opt
             set_option(u, Option.STREAM_ID, stream_id)
         if passphrase is not None:
             set_option(u, Option.PASSPHRASE, passphrase.encode())
+        if from_host:
+            own = socket_address(from_host, 0)
+            check("bind", lib.srt_bind(u, own, len(own)))
         address = socket_address(host, port)
         if lib.srt_connect(u, address, len(address)) == -1:
             raise Rejected(lib.srt_getrejectreason(u))
@@ -73,10 +78,11 @@ async def calling(
     host: str = "127.0.0.1",
     passphrase: str | None = None,
     options: dict[int, int] | None = None,
+    from_host: str = "",
 ) -> AsyncIterator[Caller]:
     """A connection to the server. Raises `Rejected`."""
     raw = stream_id.encode() if isinstance(stream_id, str) else stream_id
-    u = await asyncio.to_thread(_connect, port, raw, host, passphrase, options or {})
+    u = await asyncio.to_thread(_connect, port, raw, host, passphrase, options or {}, from_host)
     try:
         yield Caller(u)
     finally:
