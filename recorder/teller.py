@@ -64,7 +64,7 @@ class RedisTeller:
         self._next_retention_s = 0.0
         self._over_since_s: dict[str, float] = {}
         self._has_looked = False
-        self._storage: dict[str, Storage] = {}  # as it was told, of those that may have something to tell
+        self._storage: dict[str, Storage | None] = {}  # as Redis has it, None: not known; of those that may change
         self._next_storage_s = 0.0
 
     def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
@@ -73,7 +73,7 @@ class RedisTeller:
         self._put(session.recording_id, session.edge_id, session.session_id, progress)
 
     def _put(self, recording_id: str, edge_id: str, session_id: str, progress: RecordingProgress) -> None:
-        self._storage.setdefault(recording_id, Storage())
+        self._storage.setdefault(recording_id, None)
         report = self._reports.get(recording_id)
         if report is None:
             self._reports[recording_id] = _Report(edge_id, session_id, progress)
@@ -210,9 +210,8 @@ class RedisTeller:
                 continue
             entry = await self._recordings.find(recording_id)
             if entry is not None:
-                told = Storage(entry.pending_bytes, entry.problem)
-                if told != recorder.storage(recording_id) and recorder.has_recorded(recording_id):
-                    self._storage[recording_id] = told
+                if (entry.pending_bytes or entry.problem) and recorder.has_recorded(recording_id):
+                    self._storage.setdefault(recording_id, None)
                 continue
             log.warning("recording_taken_up", recording_id=recording_id)
             state = RecordingState.RECORDING

@@ -1,4 +1,4 @@
-"""Uploads what is recorded here to the object store, while it is recorded, and deletes there what was deleted.
+"""Uploads what is recorded here to the object store, while it is recorded.
 
 A file is removed here once the store has it and `{node}.stored` says so on disk. The journal itself, as far as what it
 names is in the store, goes there again and again, and a last time once the recording is closed.
@@ -23,6 +23,7 @@ from packager.recordings.recording import RECORDING_ID
 from packager.recordings.records import InitRecord, OverRecord, StoredSegment, decode_lines, sound_lines
 from packager.recordings.sample_table import fragment_headers
 from packager.recordings.uploads import UPLOADS_SUFFIX, Uploaded, encode_uploaded, pack_headers, read_uploads
+from recorder.removals import Removals
 from recorder.spool import Spool, Waiting, waiting
 
 log = structlog.get_logger()
@@ -33,8 +34,6 @@ _BACKOFF_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _JOURNAL_EVERY_S: Final = 10.0
 _JOURNAL_BYTES_PER_S: Final = 50_000
 """A journal grows, and is uploaded whole each time: the longer it is, the less often."""
-_REMOVALS_AGAIN_S: Final = 15.0
-_TOMBSTONE: Final = ".deleted-"
 _LINES: Final = "application/x-ndjson"
 
 
@@ -49,9 +48,7 @@ class Uploader:
         self._done: dict[str, set[tuple[str, str]]] = {}  # rendition and file of what the store has, of those that grow
         self._unsaid: set[str] = set()  # recordings whose journal in the store is behind
         self._due_s: dict[str, float] = {}  # when their journals may go there again
-        self._removed: dict[str, None] = {}
-        self._removals_due_s = 0.0
-        self._removals_problem = ""
+        self._removals = Removals(recordings_dir, store)
         self._failures = 0
         self._looked = False
         self.problem = ""
@@ -77,7 +74,7 @@ class Uploader:
         if not self._looked:
             await asyncio.to_thread(self._look)
             self._looked = True
-        await self._delete_removed()
+        await self._removals.delete()
         files = self._spool.oldest(1 if self.problem else _AT_ONCE)
         outcomes = await asyncio.gather(*map(self._upload, files), return_exceptions=True)
         uploaded = [outcome for outcome in outcomes if isinstance(outcome, tuple)]
@@ -96,14 +93,11 @@ class Uploader:
         self._spool.drop(recording_id)
         self._unsaid.discard(recording_id)
         self._done.pop(recording_id, None)
-        self._dir.mkdir(parents=True, exist_ok=True)
-        (self._dir / f"{_TOMBSTONE}{recording_id}").touch()
-        self._removed[recording_id] = None
+        self._removals.add(recording_id)
 
     def _look(self) -> None:
         """What an earlier run has left to be done."""
-        for path in self._dir.glob(f"{_TOMBSTONE}*"):
-            self._removed[path.name.removeprefix(_TOMBSTONE)] = None
+        self._removals.look()
         for journal in self._dir.glob(f"rec_*/{self._node_id}.jsonl"):
             if RECORDING_ID.fullmatch(journal.parent.name) and not self._complete(journal.parent).exists():
                 self._take_up(journal)
@@ -233,24 +227,6 @@ class Uploader:
         data = (directory / f"{self._node_id}.jsonl").read_bytes()
         lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
         return b"".join(line for line in lines if _is_said(line, done))
-
-    async def _delete_removed(self) -> None:
-        """A store that lets nobody delete is no reason not to upload."""
-        if time.monotonic() < self._removals_due_s:
-            return
-        for recording_id in list(self._removed):
-            try:
-                count = await self._store.delete_all(f"{recording_id}/")
-            except StoreError as error:
-                if str(error) != self._removals_problem:
-                    log.error("recording_not_deleted_in_store", recording_id=recording_id, error=str(error))
-                self._removals_problem = str(error)
-                self._removals_due_s = time.monotonic() + _REMOVALS_AGAIN_S
-                return
-            self._removals_problem = ""
-            (self._dir / f"{_TOMBSTONE}{recording_id}").unlink(missing_ok=True)
-            del self._removed[recording_id]
-            log.info("recording_deleted_in_store", recording_id=recording_id, objects=count)
 
     def _complete(self, directory: Path) -> Path:
         """The file that says that nothing of this node's is left to upload."""

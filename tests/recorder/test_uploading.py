@@ -11,17 +11,21 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from config.session import Checkpoint
 from packager.hot_media import HotMedia
 from packager.media_files import HOT
+from packager.recordings.fetching import fetch_journals
 from packager.recordings.object_store import NoObject, StoreError
 from packager.recordings.recording import read_recording
 from packager.recordings.vod import setup_vod
+from recorder import uploader
 from recorder.session import RecordedSession
 from recorder.spool import Spool
 from recorder.storing import Disk
 from recorder.uploader import Uploader
 from streams.recording_model import RecordingState
-from tests.recorder.helpers import RecordedWriter, content, stored
+from tests.packager.helpers import new_publication
+from tests.recorder.helpers import SEGMENT_S, RecordedWriter, content, stored, unix_ms
 from tests.recorder.place import Place, until
 from tests.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
 from tests.streams.helpers import ENV
@@ -48,11 +52,18 @@ def s3(server: S3Server) -> S3Server:
 class Uploading:
     """A session that is recorded and uploaded step by step."""
 
-    def __init__(self, writer: RecordedWriter, recordings_dir: Path, s3: S3Server, limit_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        writer: RecordedWriter,
+        recordings_dir: Path,
+        s3: S3Server,
+        limit_bytes: int = 1 << 30,
+        node: str = NODE,
+    ) -> None:
         self.writer = writer
         self.spool = Spool(limit_bytes)
-        self.session = RecordedSession(writer.directory, Disk(recordings_dir, 0, self.spool), NODE)
-        self.uploader = Uploader(recordings_dir, NODE, s3.store(), self.spool)
+        self.session = RecordedSession(writer.directory, Disk(recordings_dir, 0, self.spool), node)
+        self.uploader = Uploader(recordings_dir, node, s3.store(), self.spool)
 
     @property
     def here(self) -> dict[str, bytes]:
@@ -194,6 +205,37 @@ async def test_what_breaks_between_upload_and_removal_is_found_again(
     await again.upload()
     assert media_of(s3, again.session.recording_id) == files(0, 1, 2)
     assert [len(each.segments) for each in read_recording(directory).renditions.values()] == [4, 4]
+
+
+async def test_a_session_that_moves_between_nodes_without_a_common_directory_is_one_recording(
+    writer: RecordedWriter, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploader, "_JOURNAL_EVERY_S", 0.0)
+    monkeypatch.setattr(uploader, "_JOURNAL_BYTES_PER_S", 1 << 40)
+    checkpoints: list[Checkpoint] = []
+    writer.publication.on_checkpoint = checkpoints.append
+    first = Uploading(writer, tmp_path / "recordings", s3)
+    first.publish(3)
+    await first.upload()
+    # What the node that is lost now has not uploaded is nowhere else.
+    first.publish(1)
+    publication = new_publication(tmp_path / "other", recording=True, after=checkpoints[-1])
+    other = RecordedWriter(tmp_path / "other", publication, first_msn=4)
+    second = Uploading(other, tmp_path / "elsewhere", s3, node="node_b")
+    second.publish(2)
+    await fetch_journals(s3.store(), second.session.directory)
+    second.finish()
+    await second.upload()
+    (gap,) = second.session.summary.gaps
+    assert (gap.start_ms, gap.duration_s) == (unix_ms(3), SEGMENT_S) and second.session.summary.duration_s == 12.0
+    async with origin(tmp_path / "third", s3, redirects=True) as client:
+        async with client.get(f"/vod/{first.session.recording_id}/720p/media.m3u8") as response:
+            listed = (await response.text()).splitlines()
+        found = [line for line in listed if line.endswith((".m4s", "GAP", "ENDLIST"))]
+        assert found == [*files(0, 1, 2), "#EXT-X-GAP", *files(3, 4, 5), "#EXT-X-ENDLIST"]
+        for msn in (0, 1, 2, 4, 5):
+            async with client.get(f"/vod/{first.session.recording_id}/720p/{msn}.m4s") as response:
+                assert await response.read() == content("720p", msn)
 
 
 async def test_wrong_keys_are_said_and_data_are_kept(
