@@ -213,6 +213,8 @@ class RedisTeller:
                 if (entry.pending_bytes or entry.problem) and recorder.has_recorded(recording_id):
                     self._storage.setdefault(recording_id, None)
                 continue
+            if recording_id in self._reports:
+                continue  # it has begun meanwhile, and what there is to tell of it is newer than this
             log.warning("recording_taken_up", recording_id=recording_id)
             state = RecordingState.RECORDING
             if recording.is_over:
