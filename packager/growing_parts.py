@@ -15,9 +15,9 @@ from typing import BinaryIO
 import structlog
 from inotify_simple import INotify, flags
 
+from packager.files import temporary_of
 from packager.live_sessions import LiveSession, SessionGone
 from packager.presentation import Presentation
-from packager.publication import temporary_of
 
 log = structlog.get_logger()
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +21,9 @@ from typing import Any, BinaryIO
 from config.session import Checkpoint
 from packager.announcement import rendition_record
 from packager.cmaf import init_segment
+from packager.files import part_file, temporary_of, write_whole
 from packager.journal import FILE_NAME, JournalWriter
+from packager.node_change import checkpoint_of, lost_segments
 from packager.presentation import WINDOW_SEGMENTS
 from packager.records import (
     EndRecord,
@@ -220,7 +221,7 @@ class Publication:
             max(self._wall_time_s(start_s) * 1000, rendition.dated_until_ms - _MAX_OVERLAP_MS) + _ROUNDING_MS
         )
         if self._after is not None and not rendition.starts:
-            self._list_what_is_lost(self._after, rendition, msn, date_ms)
+            self._append(*lost_segments(self._after, rendition, self._written.session, msn, date_ms))
         self._append(
             OpenRecord(
                 rendition=name,
@@ -260,7 +261,7 @@ class Publication:
         if self._low_latency:
             already = len(rendition.open_parts)
             records += [self._write_part_file(name, index, parts[index]) for index in range(already, len(parts))]
-        _write_whole(self._directory / name / f"{opened.msn}.m4s", *(part.data for part in parts))
+        write_whole(self._directory / name / f"{opened.msn}.m4s", *(part.data for part in parts))
         records.append(
             SegmentRecord(
                 rendition=name,
@@ -281,17 +282,17 @@ class Publication:
 
     def write_poster(self, data: bytes) -> None:
         """What the stream looks like now, as JPEG."""
-        _write_whole(self._directory / POSTER, data)
+        write_whole(self._directory / POSTER, data)
 
     def write_thumbnail(self, record: ThumbnailRecord, sheet: bytes) -> None:
         """A thumbnail, with the JPEG of the sheet that it is on."""
         (self._directory / THUMBNAILS).mkdir(exist_ok=True)
-        _write_whole(self._directory / THUMBNAILS / record.sheet, sheet)
+        write_whole(self._directory / THUMBNAILS / record.sheet, sheet)
         self._journal.append(record)
 
     def make_current(self) -> None:
         """From now on viewers of the edge id get this session."""
-        _write_whole(self._edge_dir / CURRENT, self._session_id.encode())
+        write_whole(self._edge_dir / CURRENT, self._session_id.encode())
 
     def end(self, *, final: bool = True) -> None:
         """Nothing follows: the playlists end here. Not `final`: nothing follows from this node."""
@@ -305,30 +306,6 @@ class Publication:
         for record in records:
             self.renditions[record.rendition].feed(record)
 
-    def _list_what_is_lost(self, after: Checkpoint, rendition: WrittenRendition, msn: int, date_ms: int) -> None:
-        """The newest segment that the other node has completed, as a gap: readers make gaps of the numbers up to `msn`.
-
-        So players find the place where they were: hls.js (1.7.4) waits for good for a playlist that has it.
-        """
-        if not 0 <= after.complete_msn < msn:
-            return
-        away_ms = max(0, date_ms - after.complete_until_ms)
-        most_ms = self._written.session.target_duration_s * 1000
-        duration_ms = min(max(away_ms / max(1, msn - after.complete_msn - 1), 1), most_ms)
-        self._append(
-            SegmentRecord(
-                rendition=rendition.info.name,
-                msn=after.complete_msn,
-                duration_s=duration_ms / 1000,
-                program_date_time_ms=round(min(after.complete_until_ms, date_ms) - duration_ms),
-                discontinuity=False,
-                discontinuities=rendition.discontinuities,
-                init=rendition.init,
-                independent=True,
-                gap=True,
-            )
-        )
-
     def _init_is(self, track: Track) -> bool:
         """Whether this is the track that the rendition has now."""
         init = self._directory / track.name / self.renditions[track.name].init
@@ -337,7 +314,7 @@ class Publication:
     def _write_init(self, rendition: WrittenRendition, track: Track) -> None:
         rendition.init = f"init-{rendition.inits}.mp4"
         rendition.inits += 1
-        _write_whole(self._directory / track.name / rendition.init, init_segment(track))
+        write_whole(self._directory / track.name / rendition.init, init_segment(track))
 
     def _parts_of(self, name: str, rendition: WrittenRendition) -> list[Part]:
         """The parts that the open segment has, from their files."""
@@ -356,7 +333,7 @@ class Publication:
         path = self._directory / name / part_file(opened.msn, index)
         growing = self._growing.pop(name, None)
         if growing is None:
-            _write_whole(path, part.data)
+            write_whole(path, part.data)
         else:
             growing.write(part.data[growing.tell() :])
             growing.close()
@@ -370,21 +347,7 @@ class Publication:
             if msn < self._checkpoint_msn:
                 return
             self._checkpoint_msn = msn + 1
-        written = self._written
-        complete_until_ms = max(rendition.dated_until_ms for rendition in self.renditions.values())
-        self.on_checkpoint(
-            Checkpoint(
-                session_id=self._session_id,
-                session=asdict(written.session),
-                next_msn=self.next_msn,
-                media_s=written.media_s,
-                discontinuities=max(rendition.discontinuities for rendition in self.renditions.values()),
-                inits=max(rendition.inits for rendition in self.renditions.values()),
-                at_s=time.time(),
-                complete_msn=msn,
-                complete_until_ms=round(complete_until_ms),
-            )
-        )
+        self.on_checkpoint(checkpoint_of(self._written, next_msn=self.next_msn, complete_msn=msn))
 
     def _forget_old(self, name: str, rendition: WrittenRendition) -> None:
         segments, directory = rendition.segments, self._directory / name
@@ -413,20 +376,3 @@ class Publication:
             segments = self.renditions[record.rendition].segments
             return not segments or record.msn >= segments[0].msn
         return True
-
-
-def part_file(msn: int, part: int) -> str:
-    """The name of a part's file."""
-    return f"{msn}.{part}.m4s"
-
-
-def temporary_of(path: Path) -> Path:
-    """Where a file is written that appears at `path` once it is whole."""
-    return path.with_name(f".{path.name}")
-
-
-def _write_whole(path: Path, *buffers: bytes) -> None:
-    temporary = temporary_of(path)
-    with temporary.open("wb") as file:
-        file.writelines(buffers)
-    temporary.rename(path)

@@ -20,10 +20,10 @@ from packager.conformance.presentation_rules import PRESENTATION, Presentation
 from packager.conformance.rules import Rule, Violation
 from packager.conformance.text import NotAPlaylist, ReadPlaylist, read_playlist
 from packager.conformance.update_rules import UPDATE, Update, merge
+from packager.files import part_file
 from packager.live_sessions import LiveSession
 from packager.playlists import media_playlist
 from packager.presentation import Rendition
-from packager.publication import part_file
 
 assert low_latency_rules  # its rules are among PLAYLIST's
 
