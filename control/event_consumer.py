@@ -23,7 +23,7 @@ from streams.webhook_queue import DeliveryQueue, Routable, Unusable
 log = structlog.get_logger()
 
 BATCH: Final = 100
-BLOCK_MS: Final = 400
+BLOCK_MS: Final = 1000
 """How long one question waits for news; below the time that `open_redis` gives a reply."""
 
 

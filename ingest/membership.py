@@ -104,7 +104,8 @@ class Membership:
         due_s = loop.time() + HEARTBEAT_S
         while (left_s := due_s - loop.time()) > 0 and _delivering(self._hosted()) == self._told:
             try:
-                async with asyncio.timeout(min(left_s, _LOOK_S)):
+                # Without a session no encoder can fall silent.
+                async with asyncio.timeout(min(left_s, _LOOK_S) if self._hosted() else left_s):
                     await self._news.wait()
                 return
             except TimeoutError:

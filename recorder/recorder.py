@@ -26,6 +26,8 @@ from recorder.uploader import Uploader
 log = structlog.get_logger()
 
 POLL_S = 0.25
+IDLE_POLL_S = 0.5
+"""A session that begins keeps all that it publishes for longer than this."""
 _QUIET_S = 8.0
 """A session that is over for Redis may still be written to for a moment; more than a worker gets to end it."""
 
@@ -78,7 +80,7 @@ class Recorder:
         """Record until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S if self._sessions else IDLE_POLL_S)
 
     async def look(self) -> None:
         """One look at everything."""
