@@ -76,7 +76,7 @@ async def _scrape(directory: Path) -> Figure:
     directory.mkdir(parents=True)
     small = ("-b:v", "60k", "-g", "30")
     clip = synthetic_clip(directory / "clip.flv", size="160x90", fps="10", seconds=60, video=small, gop_frames=10)
-    environment = {"ANTLIVE_CAPACITY_UNITS": "1000", "ANTLIVE_API_BURST": "1000", "ANTLIVE_RECONNECT_WINDOW_S": "0"}
+    environment = {"ANTLIVE_API_BURST": "1000", "ANTLIVE_RECONNECT_WINDOW_S": "0"}
     async with running_node(directory / "node", **environment) as node:
         streams = [await node.create(quality="passthrough") for _ in range(SESSIONS)]
         async with pushing_to([stream["ingest"]["rtmpFullUrl"] for stream in streams], clip):

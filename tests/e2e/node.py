@@ -123,6 +123,8 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
         "ANTLIVE_DATA_DIR": str(data_dir),
         "ANTLIVE_MEDIA_DIR": str(media_dir),
         "ANTLIVE_CONFORMANCE_SHARE": "1",
+        # A test is not about how fast the machine is that it runs on.
+        "ANTLIVE_CAPACITY_UNITS": "100000",
         **environment,
     }
     process = await asyncio.create_subprocess_exec(

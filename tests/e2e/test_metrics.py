@@ -49,7 +49,7 @@ async def scrape_until(node: Node, condition: Callable[[Scrape], bool], what: st
 
 
 async def test_a_ladder_session_shows_in_the_metrics_of_the_node(tmp_path: Path, tiny_clip: Path) -> None:
-    async with running_node(tmp_path, ANTLIVE_RECONNECT_WINDOW_S="30") as node:
+    async with running_node(tmp_path, ANTLIVE_RECONNECT_WINDOW_S="30", ANTLIVE_CAPACITY_UNITS=None) as node:
         idle = await scrape_until(node, lambda now: now.sum("event_leader") == 1, "a leader")
         assert idle.sum("ingest_up") == idle.sum("recorder_up") == 1 and idle.sum("redis_up") == 3
         assert idle.sum("sessions") == 0
