@@ -26,6 +26,7 @@ from antlive.node import NodeFiles
 from antlive.probes import add_probes
 from antlive.process_metrics import ProcessMetrics
 from config.families import gauge, gauges
+from config.rounds import served_at_once
 
 PATH: Final = "/metrics"
 _PING_S: Final = 0.5
@@ -97,7 +98,10 @@ async def serve_metrics(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.UnixSite(runner, role_socket(files.node_id(), role)).start()
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    listener.bind(role_socket(files.node_id(), role))
+    await web.SockSite(runner, listener).start()
+    stack.enter_context(served_at_once(listener.fileno()))
     if port is None:
         return None
     await web.TCPSite(runner, *port).start()

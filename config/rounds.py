@@ -1,12 +1,15 @@
 """Rounds: an event loop that many connections keep awake rests between its turns, and serves all at once.
 
-To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 50 ms at most.
+To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 50 ms at most;
+but for who comes to a socket that is served at once: that ends a rest, and there is none for as long as an answer takes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 REST_S = 0.05
 WORK_S = 0.001
@@ -15,7 +18,20 @@ LEAST_READS_PER_S = 500
 """A round that serves fewer than a handful of connections would save nothing."""
 STAY_READS_PER_S = 150
 """In rounds the same connections need fewer reads."""
+AWAKE_S = 0.02
+"""For how long there is no rest once somebody has come to a socket that is served at once."""
 _LOOK_S = 1.0
+_at_once = select.poll()
+
+
+@contextmanager
+def served_at_once(fd: int) -> Iterator[None]:
+    """Whoever connects to this listening socket of the process need not wait for the end of a rest."""
+    _at_once.register(fd, select.POLLIN)
+    try:
+        yield
+    finally:
+        _at_once.unregister(fd)
 
 
 class Rounds:
@@ -25,6 +41,7 @@ class Rounds:
         self._loop = asyncio.get_running_loop()
         self._reads = 0
         self._since_s = self._loop.time()
+        self._awake_until_s = 0.0
         self.resting = False
         """Whether the loop works in rounds now."""
 
@@ -41,7 +58,8 @@ class Rounds:
         if now_s - self._since_s >= _LOOK_S:
             self.resting = self._is_busy(now_s, STAY_READS_PER_S)
         if self.resting:
-            time.sleep(REST_S)
+            if now_s >= self._awake_until_s and _at_once.poll(REST_S * 1000):
+                self._awake_until_s = self._loop.time() + AWAKE_S
             self._loop.call_later(WORK_S, self._turn)
 
     def _is_busy(self, now_s: float, reads_per_s: int) -> bool:

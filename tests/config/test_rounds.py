@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
-from config.rounds import LEAST_READS_PER_S, REST_S, Rounds
+from config.rounds import LEAST_READS_PER_S, REST_S, Rounds, served_at_once
 
 
 async def test_a_loop_with_few_reads_never_rests() -> None:
@@ -32,3 +33,19 @@ async def test_reads_that_come_over_a_long_time_are_few() -> None:
     for _ in range(LEAST_READS_PER_S):
         rounds.count_read()
     assert not rounds.resting
+
+
+async def test_who_comes_to_a_socket_that_is_served_at_once_ends_a_rest() -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind("\0antlive/test-rounds")
+        listener.listen()
+        with served_at_once(listener.fileno()):
+            rounds = Rounds()
+            for _ in range(LEAST_READS_PER_S):
+                rounds.count_read()
+            assert rounds.resting
+            client.connect(listener.getsockname())
+            before_s = time.monotonic()
+            for _ in range(5):
+                await asyncio.sleep(0.001)  # turns, none of which rests
+            assert time.monotonic() - before_s < REST_S / 2
