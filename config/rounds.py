@@ -1,7 +1,7 @@
 """Rounds: an event loop that many connections keep awake rests between its turns, and serves all at once.
 
 To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 50 ms at most;
-but for who comes to a socket that is served at once: that ends a rest, and there is none for as long as an answer takes.
+but for who comes to a socket that is served at once: that ends a rest, and there is none while the answer is made.
 """
 
 from __future__ import annotations
