@@ -38,6 +38,14 @@ def start(process: ForkServerProcess) -> None:
         process.start()
 
 
+def finish(process: ForkServerProcess) -> None:
+    """Wait for the end of a process that is about to end, and free what is kept of it. Blocks."""
+    with _ONE_AT_A_TIME:
+        process.join(_CODE_S)
+        if process.exitcode is not None:
+            process.close()
+
+
 def run_worker(
     control: socket.socket,
     node_id: str,

@@ -42,7 +42,7 @@ from config.session import (
     encode_message,
 )
 from ingest.adoption import adopt_workers
-from ingest.worker_process import WORKER_MODULE, WorkerProcess, run_measurement, run_worker, start
+from ingest.worker_process import WORKER_MODULE, WorkerProcess, finish, run_measurement, run_worker, start
 
 log = structlog.get_logger()
 
@@ -232,9 +232,7 @@ class WorkerPool:
         finally:
             theirs.close()
             if process.pid is not None:
-                measuring = WorkerProcess(process.pid, process)
-                await asyncio.to_thread(measuring.wait)
-                await asyncio.to_thread(measuring.close)
+                await asyncio.to_thread(finish, process)
             ours.close()
 
     async def adopt(self) -> dict[str, tuple[Worker, Hosting]]:
