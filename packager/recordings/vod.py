@@ -62,7 +62,7 @@ def setup_vod(
 async def held_recording(request: web.Request) -> HeldRecording | None:
     """The recording that is asked for; None when there is none, or what is there is not readable.
 
-    Raises `web.HTTPServiceUnavailable` when only the store knows, and does not answer.
+    Raises `web.HTTPServiceUnavailable` when only the store knows and does not answer, or the disk does not.
     """
     recording_id = request.match_info["recording_id"]
     try:
@@ -70,9 +70,9 @@ async def held_recording(request: web.Request) -> HeldRecording | None:
         return held if held.recording.has_media else None
     except NoRecording:
         return None
-    except StoreError as problem:
+    except (StoreError, OSError) as problem:
         log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
-        raise web.HTTPServiceUnavailable(text="the store of recordings does not answer\n") from None
+        raise web.HTTPServiceUnavailable(text="the recording can't be read at the moment\n") from None
     except ValueError as problem:
         log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
         return None
