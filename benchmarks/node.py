@@ -27,6 +27,8 @@ SESSIONS = 200
 SCRAPE_EVERY_S = 15.0
 """What Prometheus does by default, and what the share of metrics is counted with."""
 _SCRAPES = 40
+AS_IS: dict[str, str | None] = {"ANTLIVE_CONFORMANCE_SHARE": None}
+"""Tests check all that is published; a node checks the share of its settings."""
 _SETTLE_S = 4.0
 _CALLS = 50_000
 
@@ -56,7 +58,7 @@ async def _ready(directory: Path, starts: int) -> Figure:
 
 async def _idle(directory: Path, seconds: float) -> list[Figure]:
     """What all processes of a node without a session need together; shared pages count once."""
-    async with running_node(directory) as node:
+    async with running_node(directory, **AS_IS) as node:
         await asyncio.sleep(_SETTLE_S)
         before_s = cpu_seconds_of([node.process.pid])
         await asyncio.sleep(seconds)
@@ -76,7 +78,7 @@ async def _scrape(directory: Path) -> Figure:
     directory.mkdir(parents=True)
     small = ("-b:v", "60k", "-g", "30")
     clip = synthetic_clip(directory / "clip.flv", size="160x90", fps="10", seconds=60, video=small, gop_frames=10)
-    environment = {"ANTLIVE_API_BURST": "1000", "ANTLIVE_RECONNECT_WINDOW_S": "0"}
+    environment = {**AS_IS, "ANTLIVE_API_BURST": "1000", "ANTLIVE_RECONNECT_WINDOW_S": "0"}
     async with running_node(directory / "node", **environment) as node:
         streams = [await node.create(quality="passthrough") for _ in range(SESSIONS)]
         async with pushing_to([stream["ingest"]["rtmpFullUrl"] for stream in streams], clip):
@@ -97,7 +99,7 @@ async def _scrape(directory: Path) -> Figure:
 
 async def _watched_ladder(directory: Path, seconds: float) -> Figure:
     """What metrics and log lines take of the CPU time of a `standard` session and all that serves it."""
-    async with running_node(directory / "node", ANTLIVE_LOG_FORMAT="json") as node:
+    async with running_node(directory / "node", ANTLIVE_LOG_FORMAT="json", **AS_IS) as node:
         stream = await node.create(quality="standard")
         async with pushing(source(directory, CLIPS[0], 30), stream["ingest"]["rtmpFullUrl"]):
             await node.wait_for_state(stream["streamId"], "live")

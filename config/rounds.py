@@ -18,7 +18,7 @@ LEAST_READS_PER_S = 500
 """A round that serves fewer than a handful of connections would save nothing."""
 STAY_READS_PER_S = 150
 """In rounds the same connections need fewer reads."""
-AWAKE_S = 0.02
+AWAKE_S = 0.15
 """For how long there is no rest once somebody has come to a socket that is served at once."""
 _LOOK_S = 1.0
 _at_once = select.poll()
