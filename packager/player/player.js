@@ -28,6 +28,7 @@ let timer = 0;
 let recoveredAt_ms = -Infinity;
 let jumpedAt_ms = -Infinity;
 let forgetStallsAt_ms = Infinity;
+let shownAt_s = 0;
 
 // What the page is doing; `notice` covers the picture only while there is something to wait for.
 function state(name, notice = '') {
@@ -40,6 +41,7 @@ function start() {
   clearTimeout(timer);
   facts.ended = false;
   facts.timeShifted = false;
+  shownAt_s = 0;
   if (Hls && Hls.isSupported()) startHls();
   else if (video.canPlayType('application/vnd.apple.mpegurl')) startNative();
   else state('not supported', 'This browser plays no HLS.');
@@ -168,7 +170,7 @@ function ahead_s() {
 // paused or gone back wants to be there.
 function keepUp() {
   const details = hls?.latestLevelDetails;
-  if (!details || facts.ended || facts.timeShifted || !facts.started || video.paused || video.seeking) {
+  if (!details || facts.ended || facts.timeShifted || !facts.started || video.paused) {
     setRate(1);
     return;
   }
@@ -237,8 +239,14 @@ video.addEventListener('pause', () => {
   facts.timeShifted ||= !document.hidden;
   state('paused');
 });
+// Viewers go back. Forward, over a hole, goes hls.js, too: where it lands and finds nothing, `keepUp` has to help.
 video.addEventListener('seeking', () => {
-  if (hls && hls.liveSyncPosition !== null) facts.timeShifted = video.currentTime < hls.liveSyncPosition - JUMP_BEHIND_S;
+  if (!hls || hls.liveSyncPosition === null) return;
+  if (video.currentTime >= hls.liveSyncPosition - JUMP_BEHIND_S) facts.timeShifted = false;
+  else if (video.currentTime < shownAt_s) facts.timeShifted = true;
+});
+video.addEventListener('timeupdate', () => {
+  if (!video.seeking) shownAt_s = video.currentTime;
 });
 video.addEventListener('waiting', () => {
   if (!facts.started || video.seeking) return;
