@@ -103,4 +103,5 @@ class Capacity:
             log.info("node_has_room", **numbers)
 
     def _fits(self, cost: float) -> bool:
-        return cost <= self.units - self.used
+        # A node without work tries what is asked of it: who runs one stream on a small machine is not sent away.
+        return cost <= self.units - self.used or not self.used

@@ -57,6 +57,16 @@ def test_a_session_fits_while_its_units_are_free() -> None:
     assert node.capacity.free == 0 and not node.capacity.has_room("passthrough")
 
 
+def test_a_node_without_work_tries_what_is_asked_of_it() -> None:
+    node = Node()
+    node.capacity.units = 1
+    assert node.capacity.has_room("huge") and not node.capacity.takes_no_ladder and not node.capacity.is_full
+    with node.capacity.reserved("huge"):
+        assert not node.capacity.has_room("passthrough")
+    node.use(0.5)
+    assert not node.capacity.has_room("small") and node.capacity.is_full
+
+
 def test_readiness_falls_when_a_tier_does_not_fit_and_comes_back_with_hysteresis() -> None:
     node = Node()
     node.capacity.units = 100
