@@ -52,7 +52,11 @@ def parse_redis_url(url: str) -> RedisUrl:
     is_known = scheme in ("redis", "rediss") and kind_name in ("", *_DEFAULT_PORTS)
     if not is_known and parts.scheme != "unix":
         raise ValueError("must begin with redis://, rediss://, unix://, or redis or rediss with +sentinel or +cluster")
+    if parts.scheme != "unix" and "@" in parts.path:
+        raise ValueError("has a / in its login, which must be written as %2F")
     if not kind_name:
+        if parts.scheme != "unix":
+            _host(parts.netloc.rpartition("@")[2], _DEFAULT_PORTS["cluster"])
         return RedisUrl(kind=Kind.SERVER, hosts=(), server_url=url)
     login, at, names = parts.netloc.rpartition("@")
     hosts = tuple(_host(name, _DEFAULT_PORTS[kind_name]) for name in names.split(","))

@@ -12,7 +12,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as SourceError
 
 from config.ladders import LADDERS, PASSTHROUGH, Ladder
 from config.own_ladders import OwnLadder, OwnLadders, check_names
@@ -337,6 +343,8 @@ def load_settings() -> Settings:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: can't read {file!r}: {error}") from None
+    except SourceError as error:  # of a value that has to be JSON; its text names the field, and no value
+        raise SettingsError(f"{error}: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_describe(item) for item in error.errors())) from None
 

@@ -33,6 +33,8 @@ OTHERS_FIRST_S: Final = 30.0
 """So long is waited before a recording is closed that another process has recorded the last of."""
 
 _OVERLAP_S: Final = 3600.0
+_AWAY_AT_MOST_S: Final = 7 * 86_400.0
+"""A recorder that begins asks the store for what was deleted in this time, while it may have been away."""
 """So far back it is asked each time what was deleted: the clocks of nodes differ."""
 
 
@@ -172,10 +174,11 @@ class RedisTeller:
 
     async def _remove_deleted(self, recorder: Recorder) -> None:
         since_s, now_s = self._heard_s, time.time()
+        # What was deleted days before this process began has long left the store, if it was not here.
+        in_store = set(await self._recordings.deleted_since(since_s or now_s - _AWAY_AT_MOST_S))
         for recording_id in await self._recordings.deleted_since(since_s):
             if recording_id not in self._removed:
-                # What was deleted before this process began has long left the store, if it was not here.
-                await recorder.remove(recording_id, in_store=bool(since_s))
+                await recorder.remove(recording_id, in_store=recording_id in in_store)
                 self._removed.add(recording_id)
         self._heard_s = now_s - _OVERLAP_S
 

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from config.redis_url import Kind, parse_redis_url
 from streams.primary import Primary
@@ -102,6 +103,8 @@ def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), retries=1),
         driver_info=None,
+        # Of managed servers alone, and refused by connections that speak the older protocol.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
     pool.connection_class = plain = _CANCELLABLE[pool.connection_class]
     if where.kind is not Kind.SERVER:

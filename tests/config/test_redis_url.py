@@ -46,6 +46,8 @@ def test_a_cluster_and_its_prefix() -> None:
         ("redis+cluster://", "needs a host"),
         ("redis+cluster://one,,two", "needs a host"),
         ("redis+cluster://one:99999", "needs a host"),
+        ("redis://one:99999", "needs a host"),
+        ("redis://user:pass/word@host", "%2F"),
     ],
 )
 def test_what_is_no_such_url_is_refused(url: str, problem: str) -> None:

@@ -116,6 +116,12 @@ def test_a_file_that_is_no_toml_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         load_settings()
 
 
+def test_ladders_that_are_no_json_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTLIVE_LADDERS", "{bad")
+    with pytest.raises(SettingsError, match=r'"ladders".*column 2'):
+        load_settings()
+
+
 def test_a_redis_url_that_is_none_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTLIVE_REDIS_URL", "http://user:hunter22@redis")
     with pytest.raises(SettingsError, match=r"REDIS_URL = <hidden>.*rediss") as caught:

@@ -268,7 +268,11 @@ async def test_wrong_keys_are_said_and_data_are_kept(
     async with place.recorder():
         await until(lambda: says(""))
         assert media_of(s3, entry.recording_id) == files(0, 1)
-        await place.recordings.delete(entry.recording_id, stream_id=stream.stream_id, env=ENV, reason="api")
+    # The recorder is away, and what this node had of it is lost.
+    shutil.rmtree(place.settings.effective_recordings_dir / entry.recording_id)
+    await place.recordings.delete(entry.recording_id, stream_id=stream.stream_id, env=ENV, reason="api")
+    assert s3.objects()
+    async with place.recorder():
 
         async def gone() -> bool:
             return s3.objects() == {} and not list(place.settings.effective_recordings_dir.iterdir())

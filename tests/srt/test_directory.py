@@ -15,6 +15,7 @@ from streams.ids import key_hash, new_session_id
 from streams.model import Stream
 from streams.state import Event
 from streams.store import StreamStore
+from tests.redis.servers import free_port
 from tests.redis_server import RedisServer, redis_server
 
 
@@ -45,8 +46,8 @@ class Following:
 
 
 @asynccontextmanager
-async def following(server: RedisServer) -> AsyncIterator[Following]:
-    redis = open_redis(server.url)
+async def following(server: RedisServer, url: str = "") -> AsyncIterator[Following]:
+    redis = open_redis(url or server.url)
     store = StreamStore(redis)
     directory = KeyDirectory("node_here", lambda _: False)
     follower = DirectoryFollower(store, directory)
@@ -64,6 +65,15 @@ async def test_what_was_there_before_is_known(server: RedisServer) -> None:
         node.follower.start()
         await asyncio.wait_for(node.follower.ready.wait(), 10)
         assert {node.directory.verdict(hashed) for hashed in hashes} == {Verdict.MAY_PUBLISH}
+        assert node.directory.verdict(key_hash("sk_none")) is Verdict.WRONG_KEY
+
+
+async def test_a_server_on_tcp_is_followed(server: RedisServer) -> None:
+    port = free_port()
+    async with following(server, f"redis://127.0.0.1:{port}/0") as node, following(server) as local:
+        await local.store.redis.config_set("port", port)
+        node.follower.start()
+        await asyncio.wait_for(node.follower.ready.wait(), 10)
         assert node.directory.verdict(key_hash("sk_none")) is Verdict.WRONG_KEY
 
 
