@@ -1,6 +1,6 @@
 """Rounds: an event loop that many connections keep awake rests between its turns, and serves all at once.
 
-To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 50 ms at most;
+To wake up costs about as much as to read one message. What arrives meanwhile waits in the sockets, for 60 ms at most;
 but for who comes to a socket that is served at once: that ends a rest, and there is none while the answer is made.
 """
 
@@ -11,12 +11,12 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-REST_S = 0.05
+REST_S = 0.06
 WORK_S = 0.001
 """Without a rest for so long, so that a task of many steps takes few rounds."""
 LEAST_READS_PER_S = 500
 """A round that serves fewer than a handful of connections would save nothing."""
-STAY_READS_PER_S = 150
+STAY_READS_PER_S = 100
 """In rounds the same connections need fewer reads."""
 AWAKE_S = 0.15
 """For how long there is no rest once somebody has come to a socket that is served at once."""
