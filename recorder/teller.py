@@ -174,9 +174,10 @@ class RedisTeller:
 
     async def _remove_deleted(self, recorder: Recorder) -> None:
         since_s, now_s = self._heard_s, time.time()
+        deleted = await self._recordings.deleted_since(since_s)
         # What was deleted days before this process began has long left the store, if it was not here.
-        in_store = set(await self._recordings.deleted_since(since_s or now_s - _AWAY_AT_MOST_S))
-        for recording_id in await self._recordings.deleted_since(since_s):
+        in_store = deleted if since_s else await self._recordings.deleted_since(now_s - _AWAY_AT_MOST_S)
+        for recording_id in deleted:
             if recording_id not in self._removed:
                 await recorder.remove(recording_id, in_store=recording_id in in_store)
                 self._removed.add(recording_id)
