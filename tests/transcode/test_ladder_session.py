@@ -19,7 +19,7 @@ from tests.transcode.sessions import FastClock, Player, Published, moved, publis
 from transcode.flv import TAG_VIDEO, FlvTag
 from transcode.ladder_session import LadderSession
 
-SPEED = 4.0
+SPEED = 3.0
 Clips = Callable[..., Path]
 
 
@@ -37,12 +37,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 @dataclass(slots=True)
 class Show:
-    """A session at four times the speed of ours, and an encoder connected to it."""
+    """A session at three times the speed of ours, and an encoder connected to it."""
 
     session: LadderSession
     player: Player
     media_dir: Path
     failures: list[Failed]
+    ended_s: float = 0.0
 
     def reconnect(self, away_s: float) -> None:
         self.player.drop(away_s)
@@ -50,8 +51,13 @@ class Show:
 
     def end(self) -> Published:
         self.session.end()
+        self.ended_s = self.player.clock.now_s()
         assert self.failures == []
         return published(self.media_dir)
+
+    def check_length(self, length_s: float, seconds: float) -> None:
+        """All that was played is there, and no more than there was time for: a busy machine is late with the end."""
+        assert seconds - 0.6 <= length_s <= max(seconds, self.ended_s) + 0.6, (length_s, seconds, self.ended_s)
 
 
 @pytest.fixture
@@ -74,8 +80,9 @@ def begin(tmp_path: Path, slate_image: str = "") -> Show:
     return Show(session, player, tmp_path, failures)
 
 
-def check(found: Published, seconds: float, flashes: int) -> None:
+def end_and_check(show: Show, seconds: float, flashes: int) -> None:
     """One init segment and no discontinuity; every rendition continuous to the tick; sound and picture together."""
+    found = show.end()
     sound = found.audio()
     for name in found.names():
         text = found.playlist(name)
@@ -84,8 +91,7 @@ def check(found: Published, seconds: float, flashes: int) -> None:
         scale_hz = timescale_hz(run)
         times = fragment_times(run)
         assert all(earlier[0] + earlier[1] == later[0] for earlier, later in itertools.pairwise(times)), name
-        # Which is a quarter of a second of ours: other tests run beside this one.
-        assert (times[-1][0] + times[-1][1] - times[0][0]) / scale_hz == pytest.approx(seconds, abs=1.0)
+        show.check_length((times[-1][0] + times[-1][1] - times[0][0]) / scale_hz, seconds)
         if name != "audio":
             offsets = offsets_s(found.video(name), sound)
             assert len(offsets) >= flashes, offsets
@@ -107,9 +113,8 @@ def test_twenty_reconnects_leave_no_seam_and_keep_sound_and_picture_together(sho
         show.reconnect(away_s[index % len(away_s)])
         show.player.play(sources[index % len(sources)], seconds, change=moved(index * 777_777))
         seconds = 1.2 + 0.037 * index
-    found = show.end()
     total_s = 1.7 + 5 * sum(away_s) + 1.7 + sum(1.2 + 0.037 * index for index in range(19))
-    check(found, seconds=total_s, flashes=14)
+    end_and_check(show, seconds=total_s, flashes=14)
 
 
 def test_while_the_encoder_is_away_there_is_its_last_picture_then_a_slate_with_silence(
@@ -126,7 +131,7 @@ def test_while_the_encoder_is_away_there_is_its_last_picture_then_a_slate_with_s
     assert min(held) > 200, "the last picture for two seconds"
     assert max(slate) < 120, "then the slate"
     (run,) = found.runs("180p")
-    assert sum(length for _start, length in fragment_times(run)) / timescale_hz(run) == pytest.approx(8.0, abs=0.6)
+    show.check_length(sum(length for _start, length in fragment_times(run)) / timescale_hz(run), 8.0)
     loud_s = [frame.time or 0 for frame in found.audio() if np.abs(frame.to_ndarray()).max() > 0.05]
     assert max(loud_s) < start_s + 2.2, "sound from nobody"
 
@@ -155,19 +160,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_a_source_that_changes_in_mid_stream_goes_on(show: Show, clips: Clips, change: str) -> None:
     show.player.play(clips("first"), 3.0)
     show.player.play(clips(change.replace(" ", "-"), **CHANGES[change]), 4.0, change=moved(3_000))
-    check(show.end(), seconds=7.0, flashes=4)
+    end_and_check(show, seconds=7.0, flashes=4)
 
 
 def test_sound_that_appears_in_mid_stream_is_heard(show: Show, clips: Clips) -> None:
     show.player.play(clips("first"), 3.0, change=without_sound)
     show.player.play(clips("first"), 4.0, change=moved(3_000))
-    check(show.end(), seconds=7.0, flashes=3)
+    end_and_check(show, seconds=7.0, flashes=3)
 
 
 def test_sound_that_vanishes_in_mid_stream_is_silence(show: Show, clips: Clips) -> None:
     show.player.play(clips("first"), 3.0)
     show.player.play(clips("first"), 4.0, change=lambda tag: without_sound(moved(3_000)(tag) or tag))
-    check(show.end(), seconds=7.0, flashes=2)
+    end_and_check(show, seconds=7.0, flashes=2)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +190,7 @@ def test_timestamps_that_wrap_or_jump_are_not_seen(show: Show, clips: Clips, bas
     show.player.play(clip, 2.0, change=moved(base_ms))
     show.player.play(clip, 2.0, from_s=2.0, change=moved(base_ms + jump_ms))
     show.player.play(clip, 3.0, change=moved(base_ms + jump_ms + 4_000))
-    found = show.end()
-    check(found, seconds=7.0, flashes=4)
+    end_and_check(show, seconds=7.0, flashes=4)
 
 
 def test_a_picture_that_is_broken_costs_itself_only(show: Show, clips: Clips) -> None:
@@ -196,4 +200,4 @@ def test_a_picture_that_is_broken_costs_itself_only(show: Show, clips: Clips) ->
         return tag
 
     show.player.play(clips("first"), 4.0, change=broken)
-    check(show.end(), seconds=4.0, flashes=1)
+    end_and_check(show, seconds=4.0, flashes=1)
