@@ -75,7 +75,7 @@ class RecordingResource(RecordingSummary):
     thumbnails: str | None = Field(None, description="URL of a WebVTT storyboard, where there is one")
     pending: int | None = Field(None, description="bytes that wait to be uploaded to the object store")
     problem: str | None = Field(None, description="what keeps it from being stored or uploaded at the moment")
-    reason: str | None = Field(None, description="why it failed, or was closed without its session's end")
+    reason: str | None = Field(None, description="why it failed, or was closed otherwise than by its session's end")
 
 
 class RecordingList(Schema):

@@ -30,9 +30,12 @@ class Published:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to record, or to take in."""
-        if self.is_gone:
-            return bool(self.waiting) or (self._session_dir / FILE_NAME).exists()
-        return bool(self.waiting) or self._reader.has_news()
+        return bool(self.waiting) or self.has_grown
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether there is anything to take in."""
+        return (self._session_dir / FILE_NAME).exists() if self.is_gone else self._reader.has_news()
 
     def take_in(self) -> None:
         """Read what is new. Raises `ValueError` when the journal can't be read."""
@@ -67,6 +70,37 @@ class Published:
     def forget_start(self, record: SegmentRecord) -> None:
         """The segment is recorded."""
         self._starts_s.pop((record.rendition, record.msn), None)
+
+    def lost(self, *, everything: bool = False) -> list[SegmentRecord]:
+        """The waiting segments that can't be had any more, in order; with `everything` all that wait.
+
+        Of each rendition only the first and the last of them go on waiting: where a number follows that is not the
+        next one, who reads a recording finds the hole by itself, however long nothing can be stored.
+        """
+        lost: dict[str, list[SegmentRecord]] = {}
+        there = set()
+        for record in self.waiting:
+            if isinstance(record, SegmentRecord) and record.rendition not in there:
+                # The oldest go first.
+                if not everything and (self._session_dir / record.rendition / f"{record.msn}.m4s").exists():
+                    there.add(record.rendition)
+                else:
+                    lost.setdefault(record.rendition, []).append(record)
+        between = {
+            (record.rendition, record.msn)
+            for records in lost.values()
+            for before, record, after in zip(records, records[1:], records[2:], strict=False)
+            if before.discontinuities == record.discontinuities == after.discontinuities
+        }
+        for place in between:
+            self._starts_s.pop(place, None)
+        self.waiting = deque(
+            record
+            for record in self.waiting
+            if not isinstance(record, SegmentRecord) or (record.rendition, record.msn) not in between
+        )
+        found = [record for records in lost.values() for record in records]
+        return [record for record in found if (record.rendition, record.msn) not in between]
 
     def leave_out(self, recording: Recording) -> None:
         """This is recorded already, here or by other nodes; what is missing in it may still be had."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,13 @@ IDLE_POLL_S = 0.5
 _QUIET_S = 8.0
 """A session that is over for Redis may still be written to for a moment; more than a worker gets to end it."""
 
+GIVE_UP_S = 300.0
+"""How long after the end of its session a recording waits for a disk that is full, or a spool that is."""
+
+_MEDIA_FREE_MIN = 0.1
+"""Where less of the media directory's file system is free nothing waits there: live streams need it."""
+
+_STALLED_POLL_S = 1.0
 _FETCH_S = 1.0
 _SESSIONS = "lse_*/se_*"
 
@@ -39,7 +47,8 @@ class Teller(Protocol):
     """Whom the recorder tells. None of this raises or waits: what can't be told now is told later."""
 
     def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
-        """How far a recording has come: `recording`, `ready` or `failed`."""
+        """How far a recording has come: `recording`, `ready` or `failed`. Unless the session `is_opened`, there may
+        be more of the recording than the summary says."""
 
 
 class Storage(NamedTuple):
@@ -74,7 +83,16 @@ class Recorder:
         self._sessions: dict[Path, RecordedSession] = {}
         self._ignored: set[Path] = set()
         self._news_s: dict[Path, float] = {}
+        self._over_s: dict[Path, float] = {}  # since when sessions that are over have something that can't be stored
+        self._end_told: set[Path] = set()  # of sessions that were given up, and whose journals could not be closed yet
+        self._tried_s: dict[Path, float] = {}
+        self.has_looked = False
         self._lock = asyncio.Lock()
+
+    @property
+    def node_id(self) -> str:
+        """The node whose sessions are recorded here."""
+        return self._node_id
 
     async def run(self) -> None:
         """Record until cancelled."""
@@ -89,6 +107,7 @@ class Recorder:
             self._take_note(found, over)
             sessions = list(self._sessions.values())
             outcomes = await asyncio.gather(*map(self._follow, sessions), return_exceptions=True)
+            self.has_looked = True
         for session, outcome in zip(sessions, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 log.error("session_not_recorded", session_id=session.session_id, exc_info=outcome)
@@ -106,12 +125,17 @@ class Recorder:
             for session in list(self._sessions.values()):
                 if session.recording_id == recording_id:
                     if not session.is_complete:
-                        return None
+                        await self._give_up_in_time(session)
+                        return None  # what was given up is closed with the next look
                     session.leave()
                     await asyncio.to_thread(session.mark, OVER)
                     self._ignore(session)
             await self._fetch_others(recording_id)
-            return await asyncio.to_thread(self._close_left, self._disk.recordings_dir / recording_id)
+            try:
+                return await asyncio.to_thread(self._close_left, self._disk.recordings_dir / recording_id)
+            except (OSError, ValueError) as error:
+                log.error("recording_not_closed", recording_id=recording_id, error=str(error))
+                return None
 
     async def recordings(self) -> list[tuple[str, Recording]]:
         """The recordings on this disk, by id, that can be read."""
@@ -120,6 +144,12 @@ class Recorder:
     async def remove(self, recording_id: str, *, in_store: bool = True) -> None:
         """Remove a recording from this disk, and from the store: always if it was here, else if `in_store`."""
         if RECORDING_ID.fullmatch(recording_id):
+            async with self._lock:
+                for session in list(self._sessions.values()):
+                    if session.recording_id == recording_id:
+                        session.leave()
+                        await asyncio.to_thread(session.mark, OVER)
+                        self._ignore(session)
             was_here = await asyncio.to_thread(remove_recording, self._disk.recordings_dir / recording_id)
             if self._uploader is not None and (was_here or in_store):
                 self._uploader.remove(recording_id)
@@ -167,49 +197,66 @@ class Recorder:
             self._news_s[path] = self._now_s()
         for path in self._sessions.keys() - found:
             session = self._sessions[path]
-            if not session.is_known or not session.has_news:
+            if not session.is_known or not (session.has_news or session.has_ended):
                 session.leave()
                 self._drop(path)
 
     async def _follow(self, session: RecordedSession) -> None:
         if not session.has_news and not session.has_ended:
             return
+        path, now_s = session.session_dir, self._now_s()
+        if session.problem and now_s - self._tried_s[path] < _STALLED_POLL_S:
+            return
+        self._tried_s[path], is_written = now_s, session.is_written
         try:
             stored = await asyncio.to_thread(session.step)
         except ValueError as error:
             log.error("journal_not_readable", session_id=session.session_id, error=str(error))
             self._ignore(session)
             return
-        if session.is_known and not session.is_gone:
-            self._news_s[session.session_dir] = self._now_s()
+        if session.is_known and is_written and not session.is_gone:
+            self._news_s[path] = self._now_s()
         if session.is_known and not session.is_recorded:
             self._ignore(session)
-        elif session.has_ended and session.is_complete:
+        elif session.has_ended and (session.is_complete or await self._give_up_in_time(session)):
             await self._finish(session)
         elif session.is_gone and session.is_complete:
             await asyncio.to_thread(session.mark, MOVED)
             self._grows_no_more(session.recording_id)
-        if stored and session.session_dir in self._sessions:
+        is_told = stored or (session.problem and session.has_published and not session.has_given_up)
+        if is_told and path in self._sessions:
             self._teller.tell(session, session.summary, state="recording")
+
+    async def _give_up_in_time(self, session: RecordedSession) -> bool:
+        """Whether what can't be stored is given up, of a session that is over."""
+        if session.has_given_up or not session.problem:
+            return session.has_given_up
+        waited_s = self._now_s() - self._over_s.setdefault(session.session_dir, self._now_s())
+        if waited_s >= GIVE_UP_S or await asyncio.to_thread(self._is_media_short):
+            await asyncio.to_thread(session.give_up)
+        return session.has_given_up
+
+    def _is_media_short(self) -> bool:
+        stat = os.statvfs(self._media_dir)
+        return stat.f_bavail < _MEDIA_FREE_MIN * stat.f_blocks
 
     async def _finish(self, session: RecordedSession) -> None:
         started_s = self._now_s()
-        if not session.summary.renditions:
-            session.leave()  # nothing was published
+        if not session.has_published and not session.summary.renditions:
+            session.leave()
             await asyncio.to_thread(session.mark, OVER)
             self._ignore(session)
             return
         await self._fetch_others(session.recording_id)
         try:
             summary = await asyncio.to_thread(session.finish)
-        except OSError as error:
-            if not session.problem:
-                session.problem = str(error)
-                log.error("recording_not_closed", recording_id=session.recording_id, error=str(error))
+        except OSError:  # which is the session's problem now
+            if await self._give_up_in_time(session) and session.session_dir not in self._end_told:
+                self._tell_end(session, session.summary)
+                self._end_told.add(session.session_dir)
             return
         self._grows_no_more(session.recording_id)
-        state, reason = ("ready", "") if summary.has_media else ("failed", "nothing_stored")
-        self._teller.tell(session, summary, state=state, reason=reason)
+        state = self._tell_end(session, summary)
         log.info(
             "recording_finished",
             recording_id=session.recording_id,
@@ -219,6 +266,11 @@ class Recorder:
             took_ms=round((self._now_s() - started_s) * 1000),
         )
         self._ignore(session)
+
+    def _tell_end(self, session: RecordedSession, summary: Summary) -> str:
+        state, reason = ("ready", "") if summary.has_media else ("failed", "nothing_stored")
+        self._teller.tell(session, summary, state=state, reason=session.lost_to or reason)
+        return state
 
     async def _fetch_others(self, recording_id: str) -> None:
         """What other nodes have recorded of it belongs to it, if it can be had at once."""
@@ -255,7 +307,9 @@ class Recorder:
 
     def _drop(self, path: Path) -> None:
         self._sessions.pop(path, None)
-        self._news_s.pop(path, None)
+        for times_s in (self._news_s, self._over_s, self._tried_s):
+            times_s.pop(path, None)
+        self._end_told.discard(path)
 
 
 def _is_over(session_dir: Path) -> bool:

@@ -5,6 +5,8 @@ All of this blocks on disks, and runs in a thread.
 
 from __future__ import annotations
 
+import copy
+import errno
 import threading
 import time
 from pathlib import Path
@@ -13,13 +15,14 @@ import structlog
 
 from config.session import RECORDED_FILE
 from packager.recordings.recording import JOURNALS, recording_id_of
-from packager.recordings.records import OverRecord
+from packager.recordings.records import Line, OverRecord
 from packager.recordings.summary import Summary
 from packager.records import RenditionRecord, SegmentRecord, ThumbnailRecord
 from recorder.published import Published
+from recorder.spool import SpoolFull
 from recorder.storing import Disk
 from recorder.tally import Tally
-from recorder.writing import RecordingWriter
+from recorder.writing import RecordingWriter, missing_segment
 
 log = structlog.get_logger()
 
@@ -39,6 +42,10 @@ class RecordedSession:
         self.summary = Summary()
         self.problem = ""
         """Why nothing can be stored at the moment; empty when all is well."""
+        self.has_given_up = False
+        """Whether what still waits is not waited for any more."""
+        self._lost_to = ""
+        self._is_opened = False
         self._disk = disk
         self._node_id = node_id
         self._tally = tally or Tally()
@@ -78,6 +85,28 @@ class RecordedSession:
         return not self._published.waiting
 
     @property
+    def is_opened(self) -> bool:
+        """Whether the recording on disk could be looked at, so that `summary` has all of it."""
+        return self._is_opened
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the session's journal has grown since the last step."""
+        return self._published.has_grown
+
+    @property
+    def has_published(self) -> bool:
+        """Whether there is a segment, stored or not."""
+        return self.summary.started_ms is not None or any(
+            isinstance(record, SegmentRecord) for record in self._published.waiting
+        )
+
+    @property
+    def lost_to(self) -> str:
+        """What became the end of those that were given up, in a word; empty where none were."""
+        return self._lost_to if self.has_given_up else ""
+
+    @property
     def lag_s(self) -> float:
         """For how long something has been waiting to be stored; also while a step hangs."""
         since_s = self._waiting_since_s
@@ -97,6 +126,8 @@ class RecordedSession:
         if not self.is_recorded:
             published.waiting.clear()
             return 0
+        if self.has_given_up:
+            return 0
         if published.waiting and self._waiting_since_s is None:
             self._waiting_since_s = time.monotonic()
         files, missed = 0, 0
@@ -109,7 +140,7 @@ class RecordedSession:
                 published.waiting.popleft()
             self.summary = writer.summary()
         except OSError as error:
-            self._set_problem(error.strerror or str(error))
+            self._stall(error)
         else:
             self._set_problem("")
             self._waiting_since_s = None
@@ -117,13 +148,32 @@ class RecordedSession:
             log.error("segments_missed", recording_id=self.recording_id, files=missed)
         return files
 
+    def give_up(self) -> None:
+        """Wait no more for what can't be stored: it is lost, and the session's files may go."""
+        self.has_given_up = True
+        self._published.has_ended = True
+        self.summary = self._summary_without(self._published.lost(everything=True))
+        log.error("segments_given_up", recording_id=self.recording_id, problem=self.problem)
+        self.mark(OVER)
+
     def finish(self) -> Summary:
         """The session is over: close the recording. Raises `OSError`, and can be tried again."""
-        writer = self._open()
-        writer.append(OverRecord())
-        if len(list(self.directory.glob(JOURNALS))) > 1:
-            writer.read_anew()
-        self.summary = writer.summary()
+        try:
+            writer = self._open()
+            lines: list[Line] = [OverRecord()]
+            if self.has_given_up:
+                for rendition in self._published.waiting:
+                    if isinstance(rendition, RenditionRecord):
+                        writer.note(rendition)
+                lost = self._published.lost(everything=True)
+                lines = [*(writer.missing(record, self._published.start_s(record)) for record in lost), *lines]
+            writer.append(*lines)
+            if len(list(self.directory.glob(JOURNALS))) > 1:
+                writer.read_anew()
+            self.summary = writer.summary()
+        except OSError as error:
+            self._stall(error)
+            raise
         self.leave()
         self.mark(OVER)
         return self.summary
@@ -137,8 +187,12 @@ class RecordedSession:
 
     def mark(self, why: str) -> None:
         """Let ingest know that the session's files are not needed here any more."""
-        if self.session_dir.is_dir():
-            (self.session_dir / RECORDED_FILE).write_text(why)
+        try:
+            if self.session_dir.is_dir():
+                (self.session_dir / RECORDED_FILE).write_text(why)
+        except OSError as error:
+            # Ingest does not wait for ever.
+            log.error("session_not_marked", session_id=self.session_id, error=error.strerror)
 
     def _open(self) -> RecordingWriter:
         if self._writer is None:
@@ -148,6 +202,7 @@ class RecordedSession:
             )
             self._published.leave_out(writer.found)
             self._writer = writer
+            self._is_opened = True
             self.summary = writer.summary()
         return self._writer
 
@@ -157,11 +212,37 @@ class RecordedSession:
             writer.note(record)
             return None
         if isinstance(record, ThumbnailRecord):
-            writer.store_thumbnail(record)
+            try:
+                writer.store_thumbnail(record)
+            except OSError as error:
+                # What comes after is more important than a picture of it.
+                log.warning("thumbnail_missed", recording_id=self.recording_id, error=error.strerror)
             return None
         is_stored = writer.store(record, self._published.start_s(record))
         self._published.forget_start(record)
         return is_stored
+
+    def _stall(self, error: OSError) -> None:
+        self._set_problem(error.strerror or str(error))
+        if isinstance(error, SpoolFull):
+            self._lost_to = "spool_full"
+        else:
+            self._lost_to = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_failed"
+        self.summary = self._summary_without(self._published.lost(everything=self.has_given_up))
+
+    def _summary_without(self, lost: list[SegmentRecord]) -> Summary:
+        """What there is to say while the journal can't: it will say that these are missing."""
+        summary = copy.deepcopy(self._writer.known()) if self._writer is not None else Summary()
+        for record in self._published.waiting:
+            if isinstance(record, RenditionRecord):
+                summary.feed(record)
+        for segment in lost:
+            start_s = self._published.start_s(segment)
+            if self._writer is not None:
+                summary.feed(self._writer.missing(segment, start_s))
+            else:
+                summary.feed(missing_segment(segment, segment.msn * segment.duration_s if start_s is None else start_s))
+        return summary
 
     def _set_problem(self, problem: str) -> None:
         if problem and not self.problem:

@@ -38,6 +38,10 @@ def waiting(recording_id: str, line: StoredSegment | InitRecord) -> Waiting:
     return Waiting(recording_id, line.rendition, line.file, line.size_bytes, line.crc32)
 
 
+class SpoolFull(OSError):
+    """No more may wait for upload. An `ENOSPC`."""
+
+
 class Spool:
     """Filled by the threads that record, emptied by the uploader."""
 
@@ -68,13 +72,15 @@ class Spool:
             return self._bytes[recording_id]
 
     def check_room(self, size_bytes: int) -> None:
-        """Raises `OSError` (ENOSPC) when so much more does not fit.
+        """Raises `SpoolFull` when so much more does not fit.
 
         What is listed in a playlist stays listed, so nothing that waits is given up for what comes.
         """
         used_bytes = self.size_bytes
         if used_bytes + size_bytes > self._limit_bytes:
-            raise OSError(errno.ENOSPC, f"the spool is full: {used_bytes} of {self._limit_bytes} bytes wait for upload")
+            raise SpoolFull(
+                errno.ENOSPC, f"the spool is full: {used_bytes} of {self._limit_bytes} bytes wait for upload"
+            )
 
     def add(self, file: Waiting) -> None:
         """A file was stored here, and its journal says so."""

@@ -24,7 +24,13 @@ class Disk:
 
     def store(self, path: Path, data: bytes) -> int:
         """Write a file and return its CRC-32. Raises `OSError`; nothing is left of the file then."""
+        if self.spool is not None:
+            self.spool.check_room(len(data))
         self.check_room(len(data))
+        return self.store_small(path, data)
+
+    def store_small(self, path: Path, data: bytes) -> int:
+        """The same for what is tiny, and without which nothing else plays: it may use the reserve."""
         try:
             with path.open("wb", buffering=0) as file:
                 left = memoryview(data)
@@ -38,14 +44,13 @@ class Disk:
 
     def replace(self, path: Path, data: bytes) -> None:
         """Write a file that may be there already, whole at any time. Raises `OSError`."""
+        self.check_room(len(data))
         temporary = path.with_name(f".{path.name}")
-        self.store(temporary, data)
+        self.store_small(temporary, data)
         temporary.rename(path)
 
     def check_room(self, size_bytes: int) -> None:
-        """Raises `OSError` (ENOSPC) when so much would eat into the reserve, or not fit into the spool."""
-        if self.spool is not None:
-            self.spool.check_room(size_bytes)
+        """Raises `OSError` (ENOSPC) when so much would eat into the reserve."""
         stat = os.statvfs(self.recordings_dir)
         if stat.f_bavail * stat.f_frsize - size_bytes < self._reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than the reserve of {self._reserve_bytes} bytes would stay free")

@@ -30,21 +30,25 @@ _UPDATE_S: Final = 2.0
 _LEFT_EVERY_S: Final = 3.0
 _RETENTION_EVERY_S: Final = 30.0
 OTHERS_FIRST_S: Final = 30.0
-"""So long is waited before a recording is closed that another process has recorded the last of."""
+"""So long is waited before a recording is closed that another node may have recorded the last of."""
 
 _OVERLAP_S: Final = 3600.0
+"""So far back it is asked each time what was deleted: the clocks of nodes differ."""
+
 _AWAY_AT_MOST_S: Final = 7 * 86_400.0
 """A recorder that begins asks the store for what was deleted in this time, while it may have been away."""
-"""So far back it is asked each time what was deleted: the clocks of nodes differ."""
 
 
 @dataclass(slots=True)
 class _Report:
-    """What there is to tell of a recording. `started` says that it is known in Redis."""
+    """What there is to tell of a recording. `started` says that it is known in Redis, `is_partial` that there may be
+    more of it on a disk that can't be read at the moment.
+    """
 
     edge_id: str
     session_id: str
     progress: RecordingProgress
+    is_partial: bool = False
     started: bool = False
     is_told: bool = False
     next_s: float = 0.0
@@ -72,16 +76,25 @@ class RedisTeller:
     def tell(self, session: RecordedSession, summary: Summary, *, state: str, reason: str = "") -> None:
         """See `recorder.Teller`."""
         progress = progress_of(summary, RecordingState(state), reason)
-        self._put(session.recording_id, session.edge_id, session.session_id, progress)
+        is_partial = not session.is_opened
+        self._put(session.recording_id, session.edge_id, session.session_id, progress, is_partial=is_partial)
 
-    def _put(self, recording_id: str, edge_id: str, session_id: str, progress: RecordingProgress) -> None:
+    def _put(
+        self,
+        recording_id: str,
+        edge_id: str,
+        session_id: str,
+        progress: RecordingProgress,
+        *,
+        is_partial: bool = False,
+    ) -> None:
         self._storage.setdefault(recording_id, None)
         report = self._reports.get(recording_id)
         if report is None:
-            self._reports[recording_id] = _Report(edge_id, session_id, progress)
+            self._reports[recording_id] = _Report(edge_id, session_id, progress, is_partial)
             self._wake.set()
-        else:
-            report.progress, report.is_told = progress, False
+        elif progress != report.progress or is_partial != report.is_partial:
+            report.progress, report.is_partial, report.is_told = progress, is_partial, False
             if progress.state is not RecordingState.RECORDING:
                 report.next_s = 0.0
                 self._wake.set()
@@ -140,6 +153,11 @@ class RedisTeller:
             report.is_told = True
             return
         progress = report.progress
+        if report.is_partial and not report.started:
+            entry = await self._recordings.find(recording_id)
+            if entry is not None and entry.progress.size_bytes:
+                report.is_told = True  # an earlier run has told more of it
+                return
         if not report.started and progress.state is RecordingState.READY:
             await self._send(recording_id, stream_id, report, replace(progress, state=RecordingState.RECORDING))
         outcome = await self._send(recording_id, stream_id, report, progress)
@@ -185,6 +203,8 @@ class RedisTeller:
 
     async def _close_left(self, recorder: Recorder) -> None:
         """Close what is over without its session's journal saying so here: its node was lost, or it restarted."""
+        if not recorder.has_looked:
+            return  # it may yet find the session's journal
         for recording_id in await self._recordings.open_ids():
             report = self._reports.get(recording_id)
             if recorder.is_followed(recording_id) or (report and report.progress.state != RecordingState.RECORDING):
@@ -193,17 +213,19 @@ class RedisTeller:
             if entry is None:
                 continue
             stream = await self._streams.find_by_edge(entry.edge_id)
-            if stream is not None and stream.session_id == entry.session_id and stream.state in SESSION_STATES:
+            is_latest = stream is not None and stream.session_id == entry.session_id
+            if stream is not None and is_latest and stream.state in SESSION_STATES:
                 self._over_since_s.pop(recording_id, None)
                 continue
-            # Another node may have recorded the end of it, and be about to say so.
+            # Unless the session was this node's last, another may have recorded the end of it, and be about to say so.
+            is_ours = stream is not None and is_latest and stream.node_id == recorder.node_id
             over_s = time.monotonic() - self._over_since_s.setdefault(recording_id, time.monotonic())
-            if recording_id not in self._reports and over_s < OTHERS_FIRST_S:
+            if recording_id not in self._reports and over_s < OTHERS_FIRST_S and not is_ours:
                 continue
             summary = await recorder.close_left(recording_id)
             if summary is not None:
                 state = RecordingState.READY if summary.has_media else RecordingState.FAILED
-                del self._over_since_s[recording_id]
+                self._over_since_s.pop(recording_id, None)
                 log.warning("recording_closed_late", recording_id=recording_id, state=state.value)
                 self._put(recording_id, entry.edge_id, entry.session_id, progress_of(summary, state, "session_lost"))
 

@@ -11,7 +11,7 @@ import os
 import time
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import structlog
 
@@ -34,6 +34,7 @@ _BACKOFF_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _JOURNAL_EVERY_S: Final = 10.0
 _JOURNAL_BYTES_PER_S: Final = 50_000
 """A journal grows, and is uploaded whole each time: the longer it is, the less often."""
+_LOOK_BACK_BYTES: Final = 4096
 _LINES: Final = "application/x-ndjson"
 
 
@@ -62,8 +63,8 @@ class Uploader:
         while True:
             try:
                 busy = await self.round()
-            except StoreError as error:
-                self._has_failed(str(error))
+            except (StoreError, OSError) as error:
+                self._has_failed(error.strerror or str(error) if isinstance(error, OSError) else str(error))
                 await asyncio.sleep(_BACKOFF_S[min(self._failures, len(_BACKOFF_S)) - 1])
             else:
                 if not busy:
@@ -258,12 +259,25 @@ def _is_said(line: bytes, done: set[tuple[str, str]]) -> bool:
 
 
 def _append(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, data)
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
+    """Write whole lines after the last whole one: what a crash has torn must not spoil those that follow."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+        file.truncate(_whole_bytes(file))
+        file.seek(0, os.SEEK_END)
+        file.write(data)
+        file.flush()
+        os.fdatasync(file.fileno())
+
+
+def _whole_bytes(file: BinaryIO) -> int:
+    """Where the last whole line of a file ends. A torn one is looked for from the end; there is seldom any."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _LOOK_BACK_BYTES)
+        file.seek(start)
+        if (found := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _sheets(directory: Path) -> list[Path]:

@@ -63,6 +63,10 @@ class RecordingWriter:
             self.read_anew()
         return self._summary
 
+    def known(self) -> Summary:
+        """The same without a look at the disk."""
+        return self._summary
+
     def read_anew(self) -> None:
         """What other nodes have recorded meanwhile is in their journals."""
         self._summary = Summary.of(read_recording(self.directory))
@@ -71,7 +75,6 @@ class RecordingWriter:
     def note(self, info: RenditionRecord) -> None:
         """The session has this rendition."""
         if self._renditions.get(info.name) != info:
-            (self.directory / info.name).mkdir(exist_ok=True)
             self.append(info)
             self._renditions[info.name] = info
 
@@ -95,18 +98,9 @@ class RecordingWriter:
         if not data and place in self._missing:
             return False
         crc32 = self._disk.store(self.directory / record.rendition / f"{record.msn}.m4s", data) if data else 0
-        segment = StoredSegment(
-            rendition=record.rendition,
-            msn=record.msn,
-            start_s=round(start_s if start_s is not None else self._start_s(record, data), 6),
-            duration_s=round(record.duration_s, 6),
-            program_date_time_ms=record.program_date_time_ms,
-            discontinuities=record.discontinuities,
-            init=record.init,
-            independent=record.independent,
-            size_bytes=len(data) if data else 0,
-            crc32=crc32,
-        )
+        segment = missing_segment(record, start_s if start_s is not None else self._start_s(record, data))
+        if data:
+            segment = segment._replace(size_bytes=len(data), crc32=crc32)
         self.append(segment)
         # One that was noted as missing by an earlier run, and is there after all.
         self._is_summary_stale |= place in self._missing
@@ -114,9 +108,17 @@ class RecordingWriter:
         self._tally.count(segment)
         return not segment.is_missing
 
-    def append(self, line: Line) -> None:
-        """Write a record."""
-        self._journal.append(line)
+    def missing(self, record: SegmentRecord, start_s: float | None) -> StoredSegment:
+        """The line of a segment that can't be had."""
+        return missing_segment(record, start_s if start_s is not None else self._start_s(record, None))
+
+    def append(self, *lines: Line) -> None:
+        """Write records, all of them or none."""
+        self._journal.append(*lines)
+        for line in lines:
+            self._take_in(line)
+
+    def _take_in(self, line: Line) -> None:
         self._summary.feed(line)
         if self._disk.spool is not None and isinstance(line, StoredSegment | InitRecord) and line.size_bytes:
             self._disk.spool.add(waiting(self.directory.name, line))
@@ -135,7 +137,8 @@ class RecordingWriter:
         except (FileNotFoundError, BadFile) as error:
             log.error("init_missed", recording_id=self.directory.name, rendition=rendition, file=file, error=str(error))
             return False
-        crc32 = self._disk.store(self.directory / rendition / file, data)
+        (self.directory / rendition).mkdir(exist_ok=True)
+        crc32 = self._disk.store_small(self.directory / rendition / file, data)
         self.append(
             InitRecord(rendition=rendition, file=file, timescale_hz=ticks_hz, size_bytes=len(data), crc32=crc32)
         )
@@ -153,6 +156,22 @@ class RecordingWriter:
         if before is None:
             return record.msn * record.duration_s
         return before.start_s + before.duration_s + (record.msn - before.msn - 1) * record.duration_s
+
+
+def missing_segment(record: SegmentRecord, start_s: float) -> StoredSegment:
+    """The line of a published segment that is not stored."""
+    return StoredSegment(
+        rendition=record.rendition,
+        msn=record.msn,
+        start_s=round(start_s, 6),
+        duration_s=round(record.duration_s, 6),
+        program_date_time_ms=record.program_date_time_ms,
+        discontinuities=record.discontinuities,
+        init=record.init,
+        independent=record.independent,
+        size_bytes=0,
+        crc32=0,
+    )
 
 
 def _first_lines(session: SessionRecord, recording: Recording) -> list[Line]:

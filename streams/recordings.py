@@ -18,7 +18,7 @@ from streams.keys import Keys
 from streams.recording_model import EVENT_OF, RecordingEntry, RecordingProgress, RecordingState, read_recording_entry
 from streams.records import text
 from streams.scripts import change_request, change_script_text
-from streams.state import EventType
+from streams.state import SESSION_STATES, EventType
 from streams.times import utc_now
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class RecordingNotFound(Exception):
 
 
 class RecordingBusy(Exception):
-    """The recording still grows."""
+    """The session of the recording goes on."""
 
 
 class PutOutcome(StrEnum):
@@ -140,12 +140,14 @@ class RecordingStore:
             env=env,
             at_epoch_s=str(now_s),
             forget_s=str(now_s - DELETED_KEPT_S),
+            busy={state.value: True for state in SESSION_STATES},
         )
         keys = [
             *self._keys.of_stream(stream_id),
             self._keys.recording(recording_id),
             self._keys.closed_recordings,
             self._keys.deleted_recordings,
+            self._keys.open_recordings,
         ]
         outcome, *_ = await self._delete(keys=keys, args=[request])
         if text(outcome) == "missing":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def session(writer: RecordedWriter, disk: Disk) -> Iterator[RecordedSession]:
     recorded.leave()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Disk]:
+    """A file system of 256 KiB."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(directory)], check=True)
+    yield Disk(directory, reserve_bytes=0)
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
 @pytest.fixture(scope="session")
 def redis() -> Iterator[RedisServer]:
     with redis_server() as started:
@@ -51,7 +62,9 @@ async def place(redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(teller, "_LEFT_EVERY_S", 0.1)
     monkeypatch.setattr(teller, "_RETENTION_EVERY_S", 0.1)
     monkeypatch.setattr(teller, "_UPDATE_S", 0.1)
+    monkeypatch.setattr(teller, "_ROUND_S", 0.1)
     monkeypatch.setattr(recorder, "_QUIET_S", 0.5)
+    monkeypatch.setattr(recorder, "_STALLED_POLL_S", 0.1)
     prefix = f"test-{secrets.token_hex(4)}:"
     settings = Settings(
         data_dir=tmp_path / "data",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from packager.publication import Part, Publication
@@ -61,3 +63,13 @@ def stored(directory: Path, name: str = "720p") -> dict[str, bytes]:
 def unix_ms(msn: int) -> int:
     """When a segment began."""
     return round((UNIX_S + msn * SEGMENT_S) * 1000)
+
+
+def fill(directory: Path) -> Path:
+    """Fill the file system of this directory to its last byte; the file that does so."""
+    ballast = directory / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert os.statvfs(directory).f_bavail == 0
+    return ballast

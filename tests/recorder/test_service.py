@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+
+import pytest
 
 from config.session import RECORDED_FILE
+from recorder import teller
 from streams.model import Stream
 from streams.recording_model import RecordingState
 from streams.state import Event
 from tests.recorder.helpers import playlist, stored
 from tests.recorder.place import Place, until
-from tests.streams.helpers import ENV, all_events_of, session_of
+from tests.streams.helpers import ENV, NODE, all_events_of, session_of
 
 
 async def types(place: Place, stream: Stream) -> list[str]:
@@ -57,6 +61,24 @@ async def test_a_session_that_never_says_its_end_is_closed_when_it_is_over(place
         entry = await place.wait_for(stream, RecordingState.READY, 6.0)
     assert entry.progress.reason == "session_lost"
     assert playlist(place.directory(stream))[-1] == "#EXT-X-ENDLIST"
+
+
+async def test_after_a_power_cut_a_node_closes_at_once_what_nobody_else_can_have_gone_on_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teller, "OTHERS_FIRST_S", 1000.0)
+    stream, epoch, writer = await place.session()
+    async with place.recorder(NODE):
+        writer.segments(3)
+        await place.wait_for(stream, RecordingState.RECORDING, 6.0)
+    shutil.rmtree(writer.directory.parent)
+    await place.store.apply(stream.stream_id, Event.NODE_LOST, session_id=session_of(stream), epoch=epoch)
+    async with place.recorder("node-b"):
+        await asyncio.sleep(0.6)
+        assert await types(place, stream) == ["recording.started"], "its own node may know more of it"
+    async with place.recorder(NODE):
+        entry = await place.wait_for(stream, RecordingState.READY, 6.0)
+    assert entry.progress.reason == "session_lost"
 
 
 async def test_what_redis_has_lost_is_told_again(place: Place) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from packager.recordings.timeline import Gap
 from recorder.session import RecordedSession
 from recorder.storing import Disk
 from tests.packager.helpers import new_publication
-from tests.recorder.helpers import SEGMENT_S, RecordedWriter, content, playlist, stored, unix_ms
+from tests.recorder.helpers import SEGMENT_S, RecordedWriter, content, fill, playlist, stored, unix_ms
 
 
 def lines(*msns: int, end: bool = True) -> list[str]:
@@ -94,16 +92,6 @@ def test_a_recorder_that_comes_late_says_that_the_beginning_is_missing(writer: R
     assert session.summary.gaps == [Gap(start_ms=unix_ms(0), duration_s=first * SEGMENT_S, reason="not_recorded")]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Disk]:
-    """A file system of 256 KiB."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(directory)], check=True)
-    yield Disk(directory, reserve_bytes=0)
-    subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
 def test_a_full_disk_loses_nothing_when_there_is_room_again_in_time(writer: RecordedWriter, small_disk: Disk) -> None:
     ballast = small_disk.recordings_dir / "ballast"
     ballast.write_bytes(bytes(200_000))
@@ -126,10 +114,7 @@ def test_a_disk_that_stays_full_is_a_gap(writer: RecordedWriter, small_disk: Dis
     session = RecordedSession(writer.directory, small_disk, "node_a")
     writer.segments(2)
     session.step()
-    ballast = small_disk.recordings_dir / "ballast"
-    with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    ballast = fill(small_disk.recordings_dir)
     for _ in range(40):
         writer.segments(1)
         session.step()

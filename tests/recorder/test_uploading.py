@@ -197,6 +197,11 @@ async def test_what_breaks_between_upload_and_removal_is_found_again(
     again.publish(1)
     await again.upload()
     assert not again.here and media_of(s3, again.session.recording_id) == files(0, 1, 2)
+    # What was said after the torn line is known to the next one, too.
+    again = Uploading(writer, tmp_path / "recordings", s3)
+    again.publish(0)
+    assert again.session.summary.gaps == [] and again.session.summary.duration_s == 6.0
+    assert b"9.m4s" not in (directory / f"{NODE}.stored").read_bytes()
     # A file that is not what was stored is not uploaded as if it were.
     s3.stop()
     again.publish(1)
