@@ -103,7 +103,7 @@ def recording_summary(entry: RecordingEntry, urls: PublicUrls) -> RecordingSumma
 def recording_resource(entry: RecordingEntry, urls: PublicUrls) -> RecordingResource:
     """The recording object."""
     progress = entry.progress
-    plays = progress.state is not RecordingState.FAILED
+    plays = progress.state is not RecordingState.FAILED and progress.size_bytes > 0
     return RecordingResource(
         id=entry.recording_id,
         stream_id=entry.stream_id,

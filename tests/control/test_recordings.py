@@ -6,8 +6,10 @@ from typing import Any
 
 from streams.recording_model import RecordingProgress, RecordingState
 from streams.recordings import RecordingStore
+from streams.state import Event
 from streams.store import StreamStore
 from tests.control.helpers import KEY_BLUE, Api
+from tests.streams.helpers import begin, session_of
 
 VIDEO = {
     "name": "720p", "kind": "video", "codecs": "avc1.64001f", "bandwidth": 3_000_000,
@@ -18,7 +20,9 @@ GAP = {"startedAt": "2023-11-14T22:13:24.000Z", "duration": 2.0, "reason": "not_
 IDS = [f"rec_01k0000000000000000000000{number}" for number in range(3)]
 
 
-async def recorded(store: StreamStore, stream_id: str, recording_id: str, state: RecordingState) -> None:
+async def recorded(
+    store: StreamStore, stream_id: str, recording_id: str, state: RecordingState, session_id: str = ""
+) -> None:
     progress = RecordingProgress(
         state=state,
         started_ms=None if state is RecordingState.FAILED else 1_700_000_000_123,
@@ -30,16 +34,20 @@ async def recorded(store: StreamStore, stream_id: str, recording_id: str, state:
         reason="nothing_stored" if state is RecordingState.FAILED else "",
     )
     await RecordingStore(store.redis, store.keys).put(
-        recording_id, stream_id=stream_id, session_id="se_" + recording_id[4:], progress=progress
+        recording_id, stream_id=stream_id, session_id=session_id or "se_" + recording_id[4:], progress=progress
     )
 
 
 async def test_a_recording_is_listed_shown_and_deleted(api: Api, store: StreamStore) -> None:
     stream_id = (await api.create(name="recorded", recording=True)).body["streamId"]
     assert "recordings" not in (await api.get(f"/v1/live-streams/{stream_id}")).body
-    states = (RecordingState.FAILED, RecordingState.READY, RecordingState.RECORDING)
-    for recording_id, state in zip(IDS, states, strict=True):
-        await recorded(store, stream_id, recording_id, state)
+    await recorded(store, stream_id, IDS[0], RecordingState.FAILED)
+    await recorded(store, stream_id, IDS[1], RecordingState.READY)
+    stream = await store.get("red", stream_id)
+    assert stream is not None
+    claim = await begin(store, stream)
+    session_id = session_of(claim.stream)
+    await recorded(store, stream_id, IDS[2], RecordingState.RECORDING, session_id)
     base = f"http://ingest.example:8080/vod/{IDS[1]}"
     ready: dict[str, Any] = {
         "id": IDS[1],
@@ -70,6 +78,8 @@ async def test_a_recording_is_listed_shown_and_deleted(api: Api, store: StreamSt
 
     busy = await api.request("DELETE", f"/v1/recordings/{IDS[2]}")
     assert (busy.status, busy.error["code"]) == (409, "recording_busy")
+    await store.apply(stream_id, Event.WINDOW_OVER, session_id=session_id, epoch=claim.epoch)
+    assert (await api.request("DELETE", f"/v1/recordings/{IDS[2]}")).status == 204, "whatever its recorder still does"
     assert (await api.request("DELETE", f"/v1/recordings/{IDS[1]}")).status == 204
     assert (await api.request("DELETE", f"/v1/recordings/{IDS[1]}")).status == 404
     assert (await api.get(f"/v1/recordings/{IDS[1]}")).status == 404

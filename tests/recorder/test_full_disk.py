@@ -1,4 +1,4 @@
-"""Disks that are full from the start of a session, or at its end: what is missing is said, and nothing waits for ever."""
+"""Disks that are full from the start of a session, or at its end: what is missing is said, nothing waits for ever."""
 
 from __future__ import annotations
 
