@@ -15,6 +15,7 @@ from config.settings import MAX_DRAIN_S, Settings
 from streams.connection import open_redis
 from streams.keys import Keys
 from streams.nodes import NodeRegistry
+from streams.problems import problem_of
 
 _DEFAULT_S = 60.0
 _LOOK_S = 0.5
@@ -45,7 +46,7 @@ def _drain(settings: Settings, options: argparse.Namespace) -> int:
     try:
         return asyncio.run(_until_drained(url, Keys(settings.redis_prefix), node_id, seconds))
     except (RedisError, OSError) as error:
-        print(f"antlive: Redis does not answer: {type(error).__name__}", file=sys.stderr)
+        print(f"antlive: cannot use Redis: {problem_of(error)}", file=sys.stderr)
         return 1
 
 

@@ -6,10 +6,11 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import RedisError
 
 from antlive.children import Child, StartFailed
 from streams.connection import open_redis
+from streams.problems import LOGIN_REFUSED, problem_of
 
 LOG_FILE = "redis.log"
 """In the directory of its data."""
@@ -33,17 +34,20 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
 async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:
     """Return once the server answers a PING. Raises `StartFailed`."""
     client = open_redis(url)
+    problem = "no answer"
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 try:
                     await client.ping()
                     return
-                except (AuthenticationError, NoPermissionError) as error:
-                    raise StartFailed(f"Redis refuses the login (ANTLIVE_REDIS_URL): {type(error).__name__}") from None
-                except (RedisError, OSError):
+                except LOGIN_REFUSED as error:
+                    raise StartFailed(f"cannot use Redis (ANTLIVE_REDIS_URL): {problem_of(error)}") from None
+                except (RedisError, OSError) as error:
+                    problem = problem_of(error)
                     await asyncio.sleep(0.02)
     except TimeoutError:
-        raise StartFailed(f"Redis did not answer within {timeout_s:g} s") from None
+        text = f"cannot use Redis (ANTLIVE_REDIS_URL) within {timeout_s:g} s: {problem}"
+        raise StartFailed(text) from None
     finally:
         await client.aclose()

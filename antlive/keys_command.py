@@ -16,6 +16,7 @@ from config.logs import LogStyle, configure_logs
 from config.settings import Settings
 from streams.api_keys import ApiKey, Scope, check_environment
 from streams.connection import open_redis
+from streams.problems import problem_of
 from streams.store import StreamStore
 from streams.times import format_utc_s
 
@@ -59,7 +60,7 @@ def _runner(command: Command) -> Callable[[Settings, argparse.Namespace], int]:
         except ValueError as error:
             return _fail(str(error), 2)
         except (RedisError, OSError) as error:
-            return _fail(f"Redis does not answer: {type(error).__name__}")
+            return _fail(f"cannot use Redis: {problem_of(error)}")
 
     return run
 

@@ -34,6 +34,7 @@ from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
 from streams.keys import Keys
 from streams.nodes import NodeRegistry
+from streams.problems import problem_of
 from streams.store import StreamStore
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def _asking_redis() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        # Not the error's text: it may quote the URL, and with it a password.
-        raise CannotStart(f"Redis does not answer ({ENV_PREFIX}REDIS_URL): {type(error).__name__}") from error
+        raise CannotStart(f"cannot use Redis ({ENV_PREFIX}REDIS_URL): {problem_of(error)}") from error
 
 
 @asynccontextmanager

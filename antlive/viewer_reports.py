@@ -10,6 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from packager.viewers import Viewers
+from streams.problems import problem_of
 from streams.viewers import WRITTEN_EVERY_S, ViewerCounts
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class ViewerReports:
         try:
             await self._counts.write(self._who, counts)
         except (RedisError, OSError) as error:
-            log.debug("viewers_not_written", error=type(error).__name__)
+            log.debug("viewers_not_written", error=problem_of(error))
         else:
             self._told = now
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from redis.exceptions import RedisError
 
 from control.schemas import ErrorBody, ErrorResource
+from streams.problems import problem_of
 
 log = structlog.get_logger()
 
@@ -96,7 +97,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except web.HTTPNotFound:
         return error_response(not_found("nothing is at this path"))
     except RedisError as error:
-        log.warning("store_does_not_answer", path=request.path, error=type(error).__name__, detail=str(error))
+        log.warning("store_does_not_answer", path=request.path, error=problem_of(error))
         return error_response(unavailable())
     except web.HTTPException as error:
         return error_response(ApiError(error.status, _code(error.reason), error.text or error.reason))

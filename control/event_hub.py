@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from control.event_payload import event_json
 from streams.events import decode_event
+from streams.problems import problem_of
 from streams.records import text
 from streams.store import StreamStore
 
@@ -152,12 +153,16 @@ class EventHub:
                 return
 
     async def _run(self) -> None:
+        is_away = False
         while True:
             try:
                 await self._read()
+                is_away = False
             except (RedisError, OSError) as error:
                 # Nothing is missed: the next read goes on after the last entry.
-                log.warning("event_hub_waits", error=type(error).__name__, retry_s=_RETRY_S)
+                if not is_away:
+                    log.warning("event_hub_waits", error=problem_of(error), retry_s=_RETRY_S)
+                is_away = True
                 await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:

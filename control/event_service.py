@@ -24,6 +24,7 @@ from control.webhooks.policy import WebhookPolicy
 from control.webhooks.sender import Sender
 from streams.connection import open_redis
 from streams.event_group import LEASE_MS, EventGroup, LeadLost
+from streams.problems import problem_of
 from streams.webhook_queue import DeliveryQueue
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class EventService:
         self._shares = shares or Shares()
         self._group = EventGroup(redis, prefix, lease_ms=lease_ms)
         self._queue = DeliveryQueue(redis, prefix)
+        self._is_away = False
         self.dispatcher: Dispatcher | None = None
         self.webhook_attempts: Counter[str] = Counter()
         """How each attempt ended: delivered, failed or dead."""
@@ -86,7 +88,9 @@ class EventService:
         """Lead for as long as it goes. Whether this process led, and whether nothing went wrong."""
         has_led = False
         try:
-            if not await self._group.take_lead():
+            leads = await self._group.take_lead()
+            self._is_away = False
+            if not leads:
                 return False, True
             has_led = True
             # In a task of its own: before Python 3.13 a task group that fails leaves its task counted as cancelled.
@@ -94,7 +98,9 @@ class EventService:
         except* LeadLost:
             log.warning("event_lead_lost", holder=self._group.holder)
         except* (RedisError, OSError, TimeoutError) as errors:
-            log.warning("event_store_away", errors=sorted({type(error).__name__ for error in _flat(errors)}))
+            if not self._is_away:
+                log.warning("event_store_away", errors=sorted({problem_of(error) for error in _flat(errors)}))
+            self._is_away = True
         except* Exception:
             log.exception("event_service_failed")
         return has_led, False
@@ -129,7 +135,7 @@ class EventService:
         try:
             await self._group.resign()
         except (RedisError, OSError) as error:
-            log.info("event_lead_not_resigned", error=type(error).__name__, expires_in_ms=self._group.lease_ms)
+            log.info("event_lead_not_resigned", error=problem_of(error), expires_in_ms=self._group.lease_ms)
 
 
 def _end_if_cancelled() -> None:

@@ -20,6 +20,7 @@ from control.routing import Header, Routes
 from control.schemas import Schema, StreamId
 from control.validation import read_query
 from streams.ids import key_hash
+from streams.problems import problem_of
 from streams.records import text
 from streams.store import StreamStore
 
@@ -171,7 +172,7 @@ class _Client:
         try:
             revoked_at = await self._store.redis.hget(self._store.keys.api_key(self._key_hash), "revoked_at")
         except (RedisError, OSError) as error:
-            log.info("event_client_not_checked", error=type(error).__name__)
+            log.info("event_client_not_checked", error=problem_of(error))
             return True
         return revoked_at is None
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from streams.connection import open_redis
 from streams.keys import Keys
 from streams.nodes import HEARTBEAT_S, LEASE_S, NodeRegistry
+from streams.problems import problem_of
 
 log = structlog.get_logger()
 
@@ -30,13 +31,17 @@ class Reaper:
         self._missing_since_s: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. That Redis is away is said once, until it is back."""
+        is_away = False
         while True:
             try:
                 await self.look(time.monotonic())
+                is_away = False
             except (RedisError, OSError) as error:
                 self._missing_since_s.clear()
-                log.warning("reaper_waits", error=type(error).__name__)
+                if not is_away:
+                    log.warning("reaper_waits", error=problem_of(error))
+                is_away = True
             await asyncio.sleep(_ROUND_S)
 
     async def look(self, now_s: float) -> None:

@@ -28,6 +28,7 @@ from streams.events import StreamEvent
 from streams.ids import key_hash
 from streams.model import Claim, Stream
 from streams.nodes import HostedSession
+from streams.problems import problem_of
 from streams.state import SESSION_STATES, Event, EventType, State
 from streams.store import RESUMED_REASON, StreamStore
 
@@ -194,7 +195,7 @@ class Broadcasts:
         try:
             stream = await self._store.find_by_key(hashed)
         except (RedisError, OSError) as error:
-            log.warning("admission_unavailable", error=type(error).__name__)
+            log.warning("admission_unavailable", error=problem_of(error))
             raise PublishRefused(Refusal.TRY_AGAIN, "cannot check the stream key now, try again") from error
         if stream is None:
             raise PublishRefused(Refusal.WRONG_KEY, "no stream has this stream key")

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from ingest.broadcasts import Broadcasts
 from ingest.membership import Membership
 from streams.nodes import NodeRegistry, NodeState
+from streams.problems import problem_of
 
 log = structlog.get_logger()
 
@@ -71,6 +72,6 @@ class Drain:
         try:
             nodes = await self._registry.nodes()
         except (RedisError, OSError) as error:
-            log.warning("drain_waits", error=type(error).__name__)
+            log.warning("drain_waits", error=problem_of(error))
             return False
         return any(node.node_id != self._node_id and node.state is NodeState.READY for node in nodes)

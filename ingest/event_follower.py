@@ -10,6 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from streams.events import StreamEvent, decode_event
+from streams.problems import problem_of
 from streams.records import text
 from streams.store import StreamStore
 
@@ -49,14 +50,16 @@ class EventFollower:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        retry_s = _RETRY_S
+        retry_s, is_away = _RETRY_S, False
         while not self._closed:
             try:
                 await self._read()
-                retry_s = _RETRY_S
+                retry_s, is_away = _RETRY_S, False
             except (RedisError, OSError) as error:
                 # Nothing is missed: the next read goes on after the last event that was seen.
-                log.warning("events_not_followed", error=type(error).__name__, retry_s=retry_s)
+                if not is_away:
+                    log.warning("events_not_followed", error=problem_of(error))
+                is_away = True
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, _RETRY_MAX_S)
 

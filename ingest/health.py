@@ -15,6 +15,7 @@ from ingest.admission import PublishRequest
 from ingest.health_warnings import WarningLights
 from streams.health import HEALTH_TTL_S, IngestHealth
 from streams.model import Stream
+from streams.problems import problem_of
 from streams.scripts import script_text
 from streams.store import StreamStore
 from streams.times import format_utc_ms, utc_now
@@ -97,7 +98,7 @@ class HealthWriter:
                 is_away = False
             except (RedisError, OSError) as error:
                 if not is_away:
-                    log.warning("health_not_written", error=type(error).__name__)
+                    log.warning("health_not_written", error=problem_of(error))
                 is_away = True
                 await asyncio.sleep(_RETRY_S)
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from ingest.capacity import Capacity
 from streams.nodes import HEARTBEAT_S, HostedSession, Node, NodeRegistry, NodeState
+from streams.problems import problem_of
 
 log = structlog.get_logger()
 
@@ -56,7 +57,7 @@ class Membership:
         try:
             await self._beat()
         except (RedisError, OSError) as error:
-            log.warning("heartbeat_not_sent", error=type(error).__name__)
+            log.warning("heartbeat_not_sent", error=problem_of(error))
 
     async def close(self) -> None:
         """The node leaves: what it still hosts may be taken over at once."""
@@ -68,7 +69,7 @@ class Membership:
         try:
             await self._registry.leave(self._node_id)
         except (RedisError, OSError) as error:
-            log.warning("node_not_signed_off", error=type(error).__name__)
+            log.warning("node_not_signed_off", error=problem_of(error))
 
     async def _run(self) -> None:
         is_away = False
@@ -79,7 +80,7 @@ class Membership:
                 is_away = False
             except (RedisError, OSError) as error:
                 if not is_away:
-                    log.warning("heartbeat_not_sent", error=type(error).__name__)
+                    log.warning("heartbeat_not_sent", error=problem_of(error))
                 is_away = True
 
     async def _beat(self) -> set[str]:

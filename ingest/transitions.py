@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from streams.errors import StaleSession
 from streams.ids import new_event_id
+from streams.problems import problem_of
 from streams.state import SESSION_STATES, Event, IllegalTransition
 from streams.store import StreamStore
 from streams.times import utc_now
@@ -91,6 +92,6 @@ class Transitions:
                 write("transition_refused", **where, error=str(error))
                 return
             except (RedisError, OSError) as error:
-                log.warning("transition_delayed", **where, error=type(error).__name__, retry_s=retry_s)
+                log.warning("transition_delayed", **where, error=problem_of(error), retry_s=retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, _RETRY_MAX_S)

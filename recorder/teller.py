@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from packager.recordings.summary import Summary
 from recorder.recorder import Recorder, Storage
 from recorder.session import RecordedSession
+from streams.problems import problem_of
 from streams.recording_model import RecordingProgress, RecordingState
 from streams.recordings import PutOutcome, RecordingBusy, RecordingNotFound, RecordingStore
 from streams.state import SESSION_STATES
@@ -107,7 +108,7 @@ class RedisTeller:
                 self._is_away = False
             except (RedisError, OSError) as error:
                 if not self._is_away:
-                    log.warning("recordings_not_told", error=type(error).__name__)
+                    log.warning("recordings_not_told", error=problem_of(error))
                 self._is_away = True
             self._wake.clear()
             try:
@@ -123,7 +124,7 @@ class RedisTeller:
         try:
             await self.round(recorder)
         except (RedisError, OSError) as error:
-            log.warning("recordings_not_told", error=type(error).__name__)
+            log.warning("recordings_not_told", error=problem_of(error))
 
     async def round(self, recorder: Recorder) -> None:
         """One round. Raises errors of Redis; what was not told stays."""

@@ -77,7 +77,7 @@ class _OfPrimary(_Cancellable):
         except _NOT_HERE as error:
             # The next try connects anew, to whichever server is the primary then.
             await self.disconnect(nowait=True)
-            raise RedisConnectionError(f"this server is not the primary: {type(error).__name__}") from error
+            raise RedisConnectionError(f"this server is not the master: {type(error).__name__}") from error
 
 
 class _TcpOfPrimary(_OfPrimary, Connection):

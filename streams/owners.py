@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from streams.keys import Keys
+from streams.problems import problem_of
 from streams.records import text
 from streams.scripts import script_text
 from streams.state import State
@@ -86,7 +87,7 @@ class OwnerDirectory:
             self._is_away = False
         except (RedisError, OSError) as error:
             if not self._is_away:
-                log.warning("owners_not_known", error=type(error).__name__)
+                log.warning("owners_not_known", error=problem_of(error))
             self._is_away = True
             owner = before
         if owner is None and edge_id not in self._known:

@@ -12,10 +12,10 @@ from typing import Any, Final
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config.redis_url import Kind, RedisUrl
+from streams.problems import NoPrimary, problem_of
 from streams.records import text
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class Primary:
         self._last: tuple[str, int] | None = None
 
     async def find(self) -> tuple[str, int]:
-        """Host and port of the server now. Raises `ConnectionError` of redis-py when nobody can tell."""
+        """Host and port of the server now. Raises `NoPrimary` when nobody can tell."""
         problems = []
         for host, port in list(self._hosts):
             # Another one is asked next time: this one may be cut off from the rest, and not know.
@@ -48,7 +48,8 @@ class Primary:
             try:
                 found = await self._ask(host, port)
             except (RedisError, OSError) as error:
-                problems.append(f"{host}:{port}: {type(error).__name__}")
+                problem = problem_of(error)
+                problems.append(problem if problem.startswith(f"{host}:") else f"{host}:{port}: {problem}")
                 continue
             if found is not None:
                 if found != self._last:
@@ -56,7 +57,7 @@ class Primary:
                 self._last = found
                 return found
             problems.append(f"{host}:{port}: knows none")
-        raise RedisConnectionError(f"no {self._url.kind.value} node names a master ({'; '.join(problems)})")
+        raise NoPrimary(f"no {self._url.kind.value} node names a master ({'; '.join(problems)})")
 
     async def _ask(self, host: str, port: int) -> tuple[str, int] | None:
         connection = self._connection_class(**{**self._options, "host": host, "port": port})

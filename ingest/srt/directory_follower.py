@@ -14,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from ingest.srt.directory import KeyDirectory
+from streams.problems import problem_of
 from streams.records import text
 from streams.store import StreamStore
 
@@ -54,7 +55,7 @@ class DirectoryFollower:
                 await self._follow()
             except (RedisError, OSError) as error:
                 if self._directory.following or not said:
-                    log.warning("srt_key_directory_unsure", error=type(error).__name__)
+                    log.warning("srt_key_directory_unsure", error=problem_of(error))
                     said = True
             finally:
                 self._directory.following = False

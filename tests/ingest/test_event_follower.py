@@ -6,8 +6,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+import ingest.event_follower
 from ingest.event_follower import EventFollower
 from streams.connection import open_redis
 from streams.events import StreamEvent
@@ -85,3 +90,24 @@ async def test_a_redis_that_goes_away_is_waited_for(server: RedisServer, store: 
     events = await seen.wait_for(2)
     await follower.close()
     assert [event.data["name"] for event in events] == ["one", "two"]
+
+
+async def test_that_it_is_away_is_said_once(store: StreamStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest.event_follower, "_RETRY_S", 0)
+    tries = 0
+    tried_enough = asyncio.Event()
+
+    async def away(redis: Redis, *question: object, **options: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 10:
+            tried_enough.set()
+        raise RedisConnectionError("Error 111 connecting to redis:6379. x.")
+
+    follower = EventFollower(store, Seen().note)
+    monkeypatch.setattr(Redis, "xread", away)
+    with structlog.testing.capture_logs() as lines:
+        await follower.start()
+        await tried_enough.wait()
+        await follower.close()
+    assert [line["event"] for line in lines] == ["events_not_followed"]
