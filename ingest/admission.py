@@ -29,6 +29,13 @@ class PublishRefused(Exception):
     def __init__(self, refusal: Refusal, message: str) -> None:
         super().__init__(message)
         self.refusal = refusal
+        self.stream_id: str | None = None
+        """The stream that has the key, if one does."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a log line says of it: the message, and the stream if it is known."""
+        return {"detail": str(self)} | ({} if self.stream_id is None else {"stream_id": self.stream_id})
 
 
 class EncoderConnection(Protocol):

@@ -89,6 +89,13 @@ class Broadcasts:
     async def _publish(self, request: PublishRequest) -> MediaSink:
         hashed = key_hash(request.key)
         stream = await self._stream_of(hashed)
+        try:
+            return await self._publish_to(stream, hashed, request)
+        except PublishRefused as refused:
+            refused.stream_id = stream.stream_id
+            raise
+
+    async def _publish_to(self, stream: Stream, hashed: str, request: PublishRequest) -> MediaSink:
         if self.draining:
             raise PublishRefused(Refusal.TRY_AGAIN, "this node takes no streams any more, connect again")
         lock = self._locks.setdefault(stream.stream_id, asyncio.Lock())

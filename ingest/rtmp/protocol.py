@@ -194,7 +194,7 @@ class RtmpProtocol(asyncio.BufferedProtocol):
         except PublishRefused as refused:
             if self._end_reason is None:
                 self._core.refuse_publish(status.REFUSALS[refused.refusal], str(refused))
-                self._end(refused.refusal.value, detail=str(refused))
+                self._end(refused.refusal.value, **refused.about)
                 self._close_after_grace()
         except Exception as error:
             self._crash(error)

@@ -66,7 +66,7 @@ class SrtConnection:
             )
             sink = await self._server.admission.publish(request)
         except PublishRefused as refused:
-            self._end(refused.refusal.value, detail=str(refused))
+            self._end(refused.refusal.value, **refused.about)
         except StreamIdError as error:
             self._end(error.fault.value)
         except Exception as error:

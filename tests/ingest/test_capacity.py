@@ -94,9 +94,10 @@ async def test_a_full_node_refuses_what_is_new_and_nothing_else(store: StreamSto
         capacity = node.broadcasts.capacity
         capacity.units = session_units(LADDERS["standard"]) + 1
         encoder = await node.publish()
-        _, other_key = await new_stream(store)
+        other, other_key = await new_stream(store)
         with pytest.raises(PublishRefused, match="full") as refused:
             await node.publish(other_key)
+        assert refused.value.stream_id == other.stream_id
         assert refused.value.refusal is Refusal.FULL
         assert node.broadcasts.tally.refused["rtmp", "full"] == 1
         encoder.leave("peer_lost")

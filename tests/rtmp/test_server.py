@@ -97,8 +97,12 @@ async def test_second_publisher_is_refused_and_the_first_goes_on() -> None:
 async def test_refusals_that_pass(refusal: Refusal) -> None:
     async with listening() as server, encoder(server.port) as publisher:
         server.admission.error = PublishRefused(refusal, "not now")
-        await publisher.send(OPENING)
-        await publisher.wait_for_end()
+        server.admission.error.stream_id = "ls_known"
+        with capture_logs() as logs:
+            await publisher.send(OPENING)
+            await publisher.wait_for_end()
+        line = only(logs, "rtmp_connection_refused")
+        assert (line["reason"], line["detail"], line["stream_id"]) == (refusal.value, "not now", "ls_known")
         info = publisher.replies.commands[-1][3]
         assert (info["code"], info["description"]) == (FAILED, "not now")
 
