@@ -10,6 +10,7 @@ from antlive.bench_command import add_bench_parser
 from antlive.check_command import add_check_parser
 from antlive.drain_command import add_drain_parser
 from antlive.keys_command import add_keys_parser
+from antlive.node_locks import DirectoryUnusable
 from config.effective import effective_toml
 from config.settings import Settings, SettingsError, load_settings
 
@@ -23,7 +24,11 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"antlive: {error}", file=sys.stderr)
         sys.exit(2)
     run: Callable[[Settings, argparse.Namespace], int] = options.run
-    sys.exit(run(settings, options))
+    try:
+        sys.exit(run(settings, options))
+    except DirectoryUnusable as error:
+        print(f"antlive: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:

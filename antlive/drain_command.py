@@ -42,7 +42,11 @@ def _drain(settings: Settings, options: argparse.Namespace) -> int:
     if url is None:
         print("antlive: no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set it", file=sys.stderr)
         return 1
-    node_id = options.node or NodeFiles(settings.data_dir).node_id()
+    files = NodeFiles(settings.data_dir)
+    if options.node is None and not files.has_node:
+        print(f"antlive: no node has run with ANTLIVE_DATA_DIR={settings.data_dir}; --node names one", file=sys.stderr)
+        return 1
+    node_id = options.node or files.node_id()
     try:
         return asyncio.run(_until_drained(url, Keys(settings.redis_prefix), node_id, seconds))
     except (RedisError, OSError) as error:

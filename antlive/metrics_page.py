@@ -7,6 +7,7 @@ name holds the node's id, and whoever serves HTTP for the node asks there.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from antlive.node import NodeFiles
-from antlive.probes import add_probes
+from antlive.node_locks import DirectoryBusy
+from antlive.probes import add_probes, of_node
 from antlive.process_metrics import ProcessMetrics
 from config.families import gauge, gauges
 from config.rounds import served_at_once
+from config.settings import ENV_PREFIX
 
 PATH: Final = "/metrics"
 _PING_S: Final = 0.5
@@ -91,15 +94,25 @@ class MetricsPage:
 async def serve_metrics(
     stack: AsyncExitStack, page: MetricsPage, role: str, files: NodeFiles, port: tuple[str, int] | None = None
 ) -> int | None:
-    """Answer on the role's socket, and at this address and port if there is one; its number. Raises `OSError`."""
+    """Answer on the role's socket, and at this address and port if there is one; its number.
+
+    Raises `DirectoryBusy` when such a process runs on a copy of the data directory, `OSError` for a port that can't be
+    had.
+    """
     app = web.Application()
     page.add_to(app)
-    add_probes(app, files)
+    add_probes(app, of_node(files))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    listener.bind(role_socket(files.node_id(), role))
+    try:
+        listener.bind(role_socket(files.node_id(), role))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        setting = f"{ENV_PREFIX}DATA_DIR={files.data_dir}"
+        raise DirectoryBusy(f"another {role} process is {files.node_id()}, too: is {setting} a copy?") from error
     await web.SockSite(runner, listener).start()
     stack.enter_context(served_at_once(listener.fileno()))
     if port is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 from pathlib import Path
 from typing import Any
+
+from antlive.node_locks import DirectoryUnusable, locked, usable
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _API_KEY_CHARACTERS = 32
@@ -15,26 +16,16 @@ _DRAINING = "draining"
 _FULL = "full"
 
 
-class DataDirBusy(RuntimeError):
-    """Another antlive runs on this data directory."""
-
-
 class NodeFiles:
     """Small files under the data directory. Those with secrets are readable by the owner alone."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        data_dir.mkdir(parents=True, exist_ok=True)
 
-    def lock(self) -> int:
-        """Take the data directory for this process; the lock goes with the process. Raises `DataDirBusy`."""
-        fd = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise DataDirBusy(f"another antlive runs with ANTLIVE_DATA_DIR={self.data_dir}") from None
-        return fd
+    @property
+    def has_node(self) -> bool:
+        """Whether a node has ever run on this directory."""
+        return (self.data_dir / "node_id").is_file()
 
     def node_id(self) -> str:
         """This node's id, made once."""
@@ -47,11 +38,13 @@ class NodeFiles:
         )
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """The object in this file, or None when there is none."""
+        """The object in this file, or None when there is none. Raises `DirectoryUnusable`."""
         try:
             value = json.loads((self.data_dir / name).read_text())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise DirectoryUnusable(f"cannot read {self.data_dir / name}: {error.strerror}") from error
         return value if isinstance(value, dict) else None
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
@@ -88,12 +81,14 @@ class NodeFiles:
         (self.data_dir / name).unlink(missing_ok=True)
 
     def _text(self, name: str, make: Any) -> str:
-        path = self.data_dir / name
-        if path.is_file() and (text := path.read_text().strip()):
+        path = usable("DATA_DIR", self.data_dir) / name
+        # Several processes of a node may start at once: what the first of them makes counts.
+        with locked(self.data_dir):
+            if path.is_file() and (text := path.read_text().strip()):
+                return text
+            text = str(make())
+            self._write(name, text)
             return text
-        text = str(make())
-        self._write(name, text)
-        return text
 
     def _write(self, name: str, text: str) -> None:
         temporary = self.data_dir / f".{name}.tmp"

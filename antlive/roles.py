@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,9 @@ from redis.exceptions import RedisError
 from antlive.listener import listen_http
 from antlive.metrics_page import MetricsPage, serve_metrics
 from antlive.node import NodeFiles
+from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_role
 from antlive.node_url import node_url
-from antlive.probes import add_probes
+from antlive.probes import add_probes, of_control, of_node
 from antlive.request_meter import LOGGER, RequestMeter
 from antlive.signals import StopSignals
 from antlive.viewer_reports import ViewerReports
@@ -71,8 +72,10 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
     """
     configure_logs(role, LogStyle(settings.log_format, settings.log_level))
     try:
-        uvloop.run(_run(role, settings, ready_fd, http_fd))
-    except CannotStart as error:
+        with ExitStack() as locks:
+            lock_role(settings, role, NodeFiles(settings.data_dir).node_id, locks)
+            uvloop.run(_run(role, settings, ready_fd, http_fd))
+    except (CannotStart, DirectoryBusy, DirectoryUnusable) as error:
         if ready_fd is None:
             print(f"antlive {role}: {error}", file=sys.stderr)
         else:
@@ -267,11 +270,12 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
-        files = NodeFiles(settings.data_dir)
-        add_probes(app, files)
         redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
         stack.push_async_callback(redis.aclose)
-        page = MetricsPage(role, redis, None if role == "control" else files.node_id())
+        # A control plane is no node: it needs no data directory.
+        files = None if role == "control" else NodeFiles(settings.data_dir)
+        add_probes(app, of_control(redis) if files is None else of_node(files))
+        page = MetricsPage(role, redis, None if files is None else files.node_id())
         page.add_to(app)
         meter = RequestMeter()
         page.registry.register(meter)

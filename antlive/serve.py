@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import structlog
 from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
 from antlive.listener import listen_http
-from antlive.node import DataDirBusy, NodeFiles
+from antlive.node import NodeFiles
+from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_data_dir, lock_media_dir, usable
 from antlive.ready_stream import ReadyStream, ready_stream
 from antlive.signals import StopSignals
 from config.logs import LogStyle, configure_logs
@@ -44,21 +46,24 @@ def serve(settings: Settings) -> int:
     """Run until Ctrl-C. Returns the exit code: 1 when something did not come up, with one line that says what."""
     configure_logs("serve", LogStyle(settings.log_format, settings.log_level))
     files = NodeFiles(settings.data_dir)
-    try:
-        lock = files.lock()
-    except DataDirBusy as error:
-        print(f"antlive: {error}", file=sys.stderr)
-        return 1
-    _remove_leftovers(files)
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
-    try:
-        return asyncio.run(Supervisor(settings, files, temporary).run())
-    finally:
-        files.remove(RUN_FILE)
-        shutil.rmtree(temporary, ignore_errors=True)
-        if settings.media_dir is None:
-            shutil.rmtree(settings.effective_media_dir, ignore_errors=True)
-        os.close(lock)
+    with ExitStack() as locks:
+        try:
+            usable("DATA_DIR", settings.data_dir)
+            locks.callback(os.close, lock_data_dir(settings.data_dir))
+            usable("MEDIA_DIR", settings.effective_media_dir)
+            locks.callback(os.close, lock_media_dir(settings.effective_media_dir, files.node_id()))
+        except (DirectoryBusy, DirectoryUnusable) as error:
+            print(f"antlive: {error}", file=sys.stderr)
+            return 1
+        _remove_leftovers(files)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
+        try:
+            return asyncio.run(Supervisor(settings, files, temporary).run())
+        finally:
+            files.remove(RUN_FILE)
+            shutil.rmtree(temporary, ignore_errors=True)
+            if settings.media_dir is None:
+                shutil.rmtree(settings.effective_media_dir, ignore_errors=True)
 
 
 def _remove_leftovers(files: NodeFiles) -> None:

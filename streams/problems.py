@@ -26,12 +26,14 @@ class NoPrimary(RedisConnectionError):
     """None of those who should know says which server is the master. The text has each one's problem."""
 
 
-def problem_of(error: BaseException) -> str:
-    """One line: the address if it is known, and which check or step failed."""
+def problem_of(error: BaseException, *, for_anybody: bool = False) -> str:
+    """One line: the address if it is known, and which check or step failed. No address `for_anybody`."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, NoPrimary):
-            return str(cause)
+            return str(cause).partition(" (")[0] if for_anybody else str(cause)
+    if for_anybody:
+        return next((words for cause in chain if (words := _words(cause))), "an error; the log says which")
     address = next((f"{match[1]}: " for cause in chain if (match := _ADDRESS.search(f"{cause} "))), "")
     return address + next((words for cause in chain if (words := _words(cause))), _plain(error))
 

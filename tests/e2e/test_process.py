@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -45,8 +46,8 @@ def _there(path: Path) -> bool:
     return path.exists()
 
 
-async def refused_start(directory: Path, **environment: str) -> tuple[int | None, str]:
-    """Exit code and standard error of a node that does not come up."""
+async def refused_start(directory: Path, command: str = "serve", **environment: str) -> tuple[int | None, str]:
+    """Exit code and standard error of a node, or role, that does not come up."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("ANTLIVE_")}
     variables |= {
         "ANTLIVE_BIND": "127.0.0.1",
@@ -59,7 +60,7 @@ async def refused_start(directory: Path, **environment: str) -> tuple[int | None
         **environment,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "antlive", "serve",
+        sys.executable, "-m", "antlive", command,
         env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     stdout, stderr = await asyncio.wait_for(process.communicate(), 15)
@@ -129,7 +130,14 @@ async def test_children_of_a_killed_supervisor_go_away_and_the_next_start_works(
         stream = await node.create()
         code, text = await refused_start(tmp_path)
         assert code == 1 and text.count("\n") == 1 and f"ANTLIVE_DATA_DIR={node.data_dir}" in text
-        assert _listing(tmp_path) == ["data"]
+        for role_name, directory in (("ingest", node.data_dir), ("serve", tmp_path / "data2")):
+            # A second node, or a second process of a role, on directories of this one.
+            directories = {"ANTLIVE_DATA_DIR": str(directory), "ANTLIVE_MEDIA_DIR": str(node.media_dir)}
+            code, text = await refused_start(tmp_path, role_name, **directories)
+            setting = "ANTLIVE_DATA_DIR" if directory == node.data_dir else "ANTLIVE_MEDIA_DIR"
+            assert code == 1 and text.count("\n") == 1 and f"{setting}={directories[setting]}" in text
+        shutil.rmtree(tmp_path / "data2")
+        assert _listing(tmp_path) == ["data", "media"]
         temporary = Path(temporary_dir(node))
         async with pushing(tiny_clip, stream["ingest"]["rtmpFullUrl"]):
             await node.wait_for_state(stream["streamId"], "live")

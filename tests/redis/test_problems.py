@@ -24,6 +24,7 @@ async def problem_at(url: str, *command: str) -> str:
     finally:
         await redis.aclose()
     problem = problem_of(failed.value)
+    assert not any(host in problem_of(failed.value, for_anybody=True) for host in ("127.0.0.1", "localhost:"))
     assert PASSWORD not in problem and "\n" not in problem
     return problem
 

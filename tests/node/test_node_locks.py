@@ -1,0 +1,83 @@
+"""Who may use a data directory and a media directory, and what is said to anybody else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from antlive.node import NodeFiles
+from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_media_dir, lock_role, usable
+from config.settings import Settings
+
+
+def of(tmp_path: Path, name: str) -> Settings:
+    return Settings(data_dir=tmp_path / name, media_dir=tmp_path / "media")
+
+
+def test_a_media_directory_belongs_to_one_node(tmp_path: Path) -> None:
+    ingest, origin = (lock_media_dir(tmp_path, "node_a", 0) for _ in range(2))
+    os.close(ingest)  # one role is started anew
+    with pytest.raises(DirectoryBusy, match=f"ANTLIVE_MEDIA_DIR={tmp_path} is in use by node_a: each node needs"):
+        lock_media_dir(tmp_path, "node_b", 0)
+    again = lock_media_dir(tmp_path, "node_a", 0)
+    os.close(origin)
+    os.close(again)
+    os.close(lock_media_dir(tmp_path, "node_b", 0))
+
+
+def test_what_ends_at_the_moment_is_waited_for(tmp_path: Path) -> None:
+    ending = lock_media_dir(tmp_path, "node_a", 0)
+    timer = threading.Timer(0.2, os.close, [ending])
+    timer.start()
+    os.close(lock_media_dir(tmp_path, "node_b", 20))
+    timer.join()
+
+
+def test_a_role_runs_once_on_a_data_directory(tmp_path: Path) -> None:
+    with ExitStack() as locks:
+
+        def lock(role: str, settings: Settings) -> None:
+            lock_role(settings, role, NodeFiles(settings.data_dir).node_id, locks, 0)
+
+        node = of(tmp_path, "data")
+        for role in ("ingest", "recorder", "web", "control", "control"):
+            lock(role, node)
+        for role, named in (("ingest", "ingest"), ("recorder", "recorder"), ("origin", "origin")):
+            with pytest.raises(
+                DirectoryBusy, match=f"another {named} process runs with ANTLIVE_DATA_DIR={node.data_dir}$"
+            ):
+                lock(role, node)
+        with pytest.raises(DirectoryBusy, match="ANTLIVE_MEDIA_DIR"):
+            lock("ingest", of(tmp_path, "other"))
+    lock("ingest", of(tmp_path, "other"))
+    locks.close()
+
+
+def test_processes_that_start_at_once_are_one_node(tmp_path: Path) -> None:
+    ids: list[str] = []
+    start = threading.Barrier(8)
+
+    def begin() -> None:
+        start.wait()
+        ids.append(NodeFiles(tmp_path / "data").node_id())
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 8 and len(set(ids)) == 1
+
+
+def test_a_directory_that_can_not_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file/data"):
+        with pytest.raises(DirectoryUnusable, match=f"cannot use ANTLIVE_DATA_DIR={directory}: not a directory"):
+            usable("DATA_DIR", directory)
+    monkeypatch.setattr(os, "access", lambda *arguments: False)  # root may write anywhere
+    with pytest.raises(DirectoryUnusable, match=r"can't write to it"):
+        usable("MEDIA_DIR", tmp_path)
