@@ -335,6 +335,8 @@ class WorkerPool:
         process = self._context.Process(target=run_worker, args=arguments, daemon=True)
         try:
             await asyncio.to_thread(start, process)
+            assert process.pid is not None
+            forked = WorkerProcess(process.pid, process, crash)
         except (OSError, EOFError):
             ours.close()
             crash.close()
@@ -342,8 +344,7 @@ class WorkerPool:
         finally:
             theirs.close()
             its_crash.close()
-        assert process.pid is not None
-        worker = Worker(WorkerProcess(process.pid, process, crash), ours, self._exited)
+        worker = Worker(forked, ours, self._exited)
         self._workers.add(worker)
         return worker
 

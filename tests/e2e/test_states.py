@@ -88,16 +88,27 @@ async def test_an_unsupported_codec_is_an_error_with_its_reason(quick_node: Node
         await node.wait_for_state(stream_id, "live")
 
 
-async def new_worker(node: Node, others: set[int]) -> tuple[int, psutil.Process]:
-    """The worker that is none of these, once there is one."""
-    found: list[tuple[int, psutil.Process]] = []
+async def kill_new_worker(node: Node, others: set[int]) -> bool:
+    """Kill the worker that is none of these, once there is one. Whether it had the session: it may die before that."""
+    found: list[psutil.Process] = []
 
     async def there() -> bool:
-        found[:] = [(pid, worker) for pid, worker in workers(node).items() if pid not in others]
+        found[:] = [worker for pid, worker in workers(node).items() if pid not in others]
         return bool(found)
 
     await wait_until(there, "a worker")
-    return found[0]
+    pid, seen = found[0].pid, len(node.log_lines)
+    others.add(pid)
+    found[0].kill()
+    told: list[str] = []
+
+    async def noticed() -> bool:
+        mine = [line for line in node.log_lines[seen:] if "worker_died" in line and str(pid) in line]
+        told[:] = mine or [line for line in node.log_lines[seen:] if "worker_not_forked" in line]
+        return bool(told)
+
+    await wait_until(noticed, f"word of the death of {pid}", describe=lambda: "\n".join(node.log_lines[seen:]))
+    return "worker_died" in told[0]
 
 
 async def test_a_worker_that_is_killed_again_and_again_takes_only_its_own_stream(
@@ -110,10 +121,9 @@ async def test_a_worker_that_is_killed_again_and_again_takes_only_its_own_stream
         others = set(workers(node))
         async with pushing(tiny_clip, victim["ingest"]["rtmpFullUrl"]) as encoder:
             await node.wait_for_state(victim["streamId"], "live")
-            for _ in range(LIMITS.worker_restarts + 1):
-                pid, worker = await new_worker(node, others)
-                others.add(pid)
-                worker.kill()
+            died = 0
+            while died <= LIMITS.worker_restarts:
+                died += await kill_new_worker(node, others)
             assert await asyncio.wait_for(encoder.wait(), 10) != 0
         await node.wait_for_state(victim["streamId"], "error")
         async with pushing(tiny_clip, victim["ingest"]["rtmpFullUrl"]):
