@@ -14,6 +14,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from packager.answers import PREFLIGHT
 from packager.elsewhere import MISDIRECTED, PROXIED, Elsewhere, NotThere, Owner, OwnerAway
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 
@@ -43,6 +44,11 @@ def anywhere(handler: Handler, *, playlist: bool) -> Handler:
         return await _from_owner(request, handler, elsewhere, playlist)
 
     return answer
+
+
+async def preflight(request: web.Request) -> web.Response:
+    """A browser asks whether a page may ask."""
+    return web.Response(status=204, headers=PREFLIGHT)
 
 
 def error(status: int, text: str) -> web.Response:

@@ -24,7 +24,7 @@ from packager.answers import (
     playlist_body,
     playlist_headers,
 )
-from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path
+from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path, preflight
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
@@ -80,7 +80,7 @@ def setup_origin(
     app.router.add_get(poster, anywhere(_poster, playlist=True))
     app.router.add_get(playlist, anywhere(_media_playlist, playlist=True))
     app.router.add_get(media, anywhere(_media_file, playlist=False))
-    app.router.add_route(hdrs.METH_OPTIONS, "/live/{path:.*}", _preflight)
+    app.router.add_route(hdrs.METH_OPTIONS, "/live/{path:.*}", preflight)
     app.router.add_get("/live/{path:.*}", _unknown)
 
 
@@ -205,10 +205,6 @@ async def _hinted(
     with suppress(SessionGone):
         await session.wait_until(is_there, hold_s)
     return media_file(request, path, headers)
-
-
-async def _preflight(request: web.Request) -> web.Response:
-    return web.Response(status=204)
 
 
 async def _unknown(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from packager.answers import PLAYLIST_TYPE
-from packager.anywhere import error
+from packager.anywhere import error, preflight
 from packager.media_files import media_file
 from packager.plain_requests import GZIP
 from packager.playlists import MEDIA_PLAYLIST
@@ -55,7 +55,7 @@ def setup_vod(
     app.router.add_get(f"{base}/download.mp4", _download)
     app.router.add_get(f"{base}/thumbnails.vtt", _storyboard)
     app.router.add_get(f"{base}/{THUMBNAILS}/{_SHEET}", _sheet)
-    app.router.add_route(hdrs.METH_OPTIONS, "/vod/{path:.*}", _preflight)
+    app.router.add_route(hdrs.METH_OPTIONS, "/vod/{path:.*}", preflight)
     app.router.add_get("/vod/{path:.*}", _unknown)
 
 
@@ -140,10 +140,6 @@ async def _storyboard(request: web.Request) -> web.Response:
 async def _sheet(request: web.Request) -> web.StreamResponse:
     # The newest sheet of a recording that grows is written anew with each thumbnail.
     return await _file(request, THUMBNAILS, _CLOSED, "image/jpeg")
-
-
-async def _preflight(request: web.Request) -> web.Response:
-    return web.Response(status=204)
 
 
 async def _unknown(request: web.Request) -> web.Response:

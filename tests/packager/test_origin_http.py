@@ -78,6 +78,10 @@ async def test_browsers_may_ask_first(tmp_path: Path, origin: Origin) -> None:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "GET" in response.headers["Access-Control-Allow-Methods"]
         assert "Range" in response.headers["Access-Control-Allow-Headers"]
+    Writer(tmp_path).parts(1)
+    answer = await origin.get("720p/0.0.m4s")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Methods" not in answer.headers, "the answer to a question that was not asked"
 
 
 async def test_nothing_is_written_through_the_origin(tmp_path: Path, origin: Origin) -> None:
