@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
 
 from control.errors import ApiError, error_response
@@ -42,5 +42,6 @@ def malformed_answer(status: int, error: HttpProcessingError) -> web.Response:
     """The answer, in the shape of all errors; it closes the connection."""
     complaint = next(text for kind, text in _COMPLAINTS if isinstance(error, kind))
     response = error_response(ApiError(status, "malformed_request", complaint))
+    response.headers[hdrs.SERVER] = "antlive"  # else the library names itself, and its version
     response.force_close()
     return response

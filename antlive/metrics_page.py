@@ -27,6 +27,7 @@ from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy
 from antlive.probes import add_probes, of_node
 from antlive.process_metrics import ProcessMetrics
+from antlive.response_headers import add_response_headers
 from config.families import gauge, gauges
 from config.rounds import served_at_once
 from config.settings import ENV_PREFIX
@@ -100,6 +101,7 @@ async def serve_metrics(
     had.
     """
     app = web.Application()
+    add_response_headers(app)
     page.add_to(app)
     add_probes(app, of_node(files))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)

@@ -27,6 +27,7 @@ from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_role
 from antlive.node_url import node_url
 from antlive.probes import add_probes, of_control, of_node
 from antlive.request_meter import LOGGER, RequestMeter
+from antlive.response_headers import add_response_headers
 from antlive.signals import StopSignals
 from antlive.viewer_reports import ViewerReports
 from config.limits import LIMITS
@@ -270,6 +271,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
         http_port: int = listener.getsockname()[1]
         app = web.Application()
+        add_response_headers(app)
         redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
         stack.push_async_callback(redis.aclose)
         # A control plane is no node: it needs no data directory.
@@ -317,6 +319,8 @@ async def _add_control(
     if settings.api_key is not None and not supervised:
         with _asking_redis():
             await store.add_api_key("default", settings.api_key)
+    # The supervisor has made one and put it into Redis if the settings have none.
+    own_key = settings.api_key or (NodeFiles(settings.data_dir).api_key() if supervised else "")
     urls = PublicUrls(
         host=settings.public_host,
         http_port=http_port,
@@ -324,7 +328,7 @@ async def _add_control(
         srt_port=settings.srt_port,
         playback=settings.playback_url,
     )
-    setup_control(app, settings, store, urls)
+    setup_control(app, settings, store, urls, own_key)
     redis_url = settings.full_redis_url or DEFAULT_REDIS_URL
     service = add_event_service(app, redis_url, settings.redis_prefix, webhook_policy(settings))
     page.registry.register(ControlMetrics(service))

@@ -6,6 +6,7 @@ The way of containers and systemd credentials: a file can be kept from others, a
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,20 @@ def _read(name: str, path: str) -> str:
     if os.environ.get(plain := name.removesuffix(SUFFIX)):
         raise SecretFileError(f"{plain} and {name} are both set: which one counts?")
     try:
+        # Opening a pipe would wait for whoever writes into it.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise SecretFileError(f"{name}: {path!r} is no regular file")
         with Path(path).open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise SecretFileError(f"{name}: {path!r} is longer than {_MAX_BYTES} bytes")
-        return content.decode().rstrip("\r\n")
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         raise SecretFileError(f"{name}: can't read {path!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SecretFileError(f"{name}: {path!r} is no text in UTF-8") from None
+    if not text.strip():
+        raise SecretFileError(f"{name}: {path!r} is empty")
+    if len(text.splitlines()) > 1:
+        raise SecretFileError(f"{name}: {path!r} has {len(text.splitlines())} lines; a secret is one")
+    return text

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tomllib
 from pathlib import Path
@@ -56,7 +57,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """The effective settings. Ports given as 0 are chosen by the system when the listener opens."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
 
     http_port: Port = Field(8080, description="TCP port of the API, the console, the player page and LL-HLS")
     rtmp_port: Port = Field(1935, description="TCP port of RTMP ingest")
@@ -86,10 +87,16 @@ class Settings(BaseSettings):
         None, description="directory of recordings, which nodes may share; default: recordings in data_dir"
     )
     recording_retention_s: float = Field(
-        0.0, ge=0.0, description="seconds after which a recording that has ended is deleted; 0: kept for ever"
+        0.0,
+        ge=0.0,
+        le=315_360_000.0,
+        description="seconds after which a recording that has ended is deleted; 0: kept for ever",
     )
     recording_reserve_mb: int = Field(
-        512, ge=0, description="megabytes of the file system of recordings_dir that recordings leave free"
+        512,
+        ge=0,
+        le=1_000_000_000,
+        description="megabytes of the file system of recordings_dir that recordings leave free",
     )
     recording_store: str | None = Field(
         None,
@@ -340,9 +347,14 @@ def load_settings() -> Settings:
     except SecretFileError as error:
         raise SettingsError(str(error)) from None
     except tomllib.TOMLDecodeError as error:
+        if Path(str(file)).read_bytes().startswith(codecs.BOM_UTF8):
+            text = "begins with a byte order mark (BOM): save it as UTF-8 without one"
+            raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} {text}") from None
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: can't read {file!r}: {error}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no text in UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: can't read {file!r}: {error.strerror}") from None
     except SourceError as error:  # of a value that has to be JSON; its text names the field, and no value
         raise SettingsError(f"{error}: {error.__cause__}") from None
     except ValidationError as error:

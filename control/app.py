@@ -10,7 +10,7 @@ from config.ladders import QUALITIES
 from config.settings import Settings
 from control.auth import auth_middleware
 from control.console_page import setup_console
-from control.context import QUALITIES_OF_NODE, RATE, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS
+from control.context import OWN_KEY, QUALITIES_OF_NODE, RATE, RECONNECT_WINDOW_S, RECORDINGS, STORE, URLS
 from control.docs import setup_docs
 from control.errors import error_middleware
 from control.event_stream import add_event_stream
@@ -28,8 +28,13 @@ DEFAULT_RATE: Final = Rate(per_s=100.0, burst=200)
 DEFAULT_WEBHOOKS: Final = WebhookPolicy()
 
 
-def setup_control(root: web.Application, settings: Settings, store: StreamStore, urls: PublicUrls) -> None:
-    """Everything that the control plane serves, into the application of a process. The store stays the caller's."""
+def setup_control(
+    root: web.Application, settings: Settings, store: StreamStore, urls: PublicUrls, own_key: str = ""
+) -> None:
+    """Everything that the control plane serves, into the application of a process. The store stays the caller's.
+
+    `own_key` is the API key of environment `default` that this process was given, and has put into the store.
+    """
     rate = Rate(per_s=settings.api_requests_per_s, burst=settings.api_burst)
     api = create_api(
         store,
@@ -38,6 +43,7 @@ def setup_control(root: web.Application, settings: Settings, store: StreamStore,
         rate=rate,
         webhooks=webhook_policy(settings),
         qualities=settings.qualities,
+        own_key=own_key,
     )
     root.add_subapp(API_PREFIX, api)
     setup_docs(root, GROUPS, settings.qualities)
@@ -52,6 +58,7 @@ def create_api(
     rate: Rate = DEFAULT_RATE,
     webhooks: WebhookPolicy = DEFAULT_WEBHOOKS,
     qualities: tuple[str, ...] = QUALITIES,
+    own_key: str = "",
 ) -> web.Application:
     """The API below `/v1/`: `root.add_subapp(API_PREFIX, create_api(…))`. The store stays the caller's to close."""
     app = web.Application(middlewares=[error_middleware, auth_middleware])
@@ -60,6 +67,7 @@ def create_api(
     app[URLS] = urls
     app[RECONNECT_WINDOW_S] = reconnect_window_s
     app[RATE] = rate
+    app[OWN_KEY] = own_key
     app[QUALITIES_OF_NODE] = qualities
     app.on_response_prepare.append(add_rate_headers)
     add_event_stream(app, store)

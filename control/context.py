@@ -25,6 +25,8 @@ RECONNECT_WINDOW_S: Final = web.AppKey("reconnect_window_s", int)
 QUALITIES_OF_NODE: Final = web.AppKey("qualities", tuple[str, ...])
 """The qualities that a stream may have here."""
 RATE: Final = web.AppKey("rate", Rate)
+OWN_KEY: Final = web.AppKey("own_key", str)
+"""The API key of environment `default` that this process was given; empty for none."""
 
 CALLER: Final = web.RequestKey("caller", Caller)
 ENVIRONMENT: Final = web.RequestKey("environment", str)

@@ -24,6 +24,7 @@ from streams.times import format_utc_s, parse_utc, utc_now
 log = structlog.get_logger()
 
 LABEL_MAX_CHARACTERS: Final = 100
+DEFAULT_ENVIRONMENT: Final = "default"
 _ENVIRONMENT = re.compile("[a-z0-9][a-z0-9-]{0,62}")
 _US = 1_000_000
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def test_a_file_wins_over_the_settings_file(monkeypatch: pytest.MonkeyPatch, tmp
     [
         (None, "No such file"),
         (b"short", "ANTLIVE_API_KEY = <hidden>"),
-        (b"", "ANTLIVE_API_KEY = <hidden>"),
+        (b"", "key' is empty"),
+        (b" \n\n", "key' is empty"),
+        (b"ak_one_secret\nak_another\n", "has 2 lines; a secret is one"),
         (b"\xff\xfe\xfd secret", "no text in UTF-8"),
         (b"secret " * 1000, "longer than 4096 bytes"),
     ],
@@ -55,7 +58,21 @@ def test_a_file_that_cannot_be_used_is_named_and_what_is_in_it_is_not_repeated(
     monkeypatch.setenv("ANTLIVE_API_KEY_FILE", str(file))
     with pytest.raises(SettingsError, match=says) as caught:
         load_settings()
-    assert not content or content.decode(errors="replace") not in str(caught.value)
+    text = (content or b"").decode(errors="replace").strip()
+    assert not text or text not in str(caught.value)
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    monkeypatch.setenv("ANTLIVE_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SettingsError, match="key' is no regular file"):
+        load_settings()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfak_very_secret\r\n")
+    monkeypatch.setenv("ANTLIVE_API_KEY_FILE", str(tmp_path / "key"))
+    assert load_settings().api_key == "ak_very_secret"
 
 
 def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

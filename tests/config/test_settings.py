@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,8 @@ def test_without_any_configuration_the_defaults_hold() -> None:
         ("ANTLIVE_RECORDING_SPOOL_MB", "1", ["ANTLIVE_RECORDING_SPOOL_MB", "1", "64"]),
         ("ANTLIVE_RECONNECT_WINDOW_S", "-1", ["ANTLIVE_RECONNECT_WINDOW_S", "-1", "0"]),
         ("ANTLIVE_HTTP_PROT", "80", ["ANTLIVE_HTTP_PROT", "unknown"]),
+        ("ANTLIVE_RECORDING_RETENTION_S", "inf", ["ANTLIVE_RECORDING_RETENTION_S", "inf", "finite"]),
+        ("ANTLIVE_DRAIN_S", "nan", ["ANTLIVE_DRAIN_S", "nan", "finite"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_value_and_bound(
@@ -108,11 +111,34 @@ def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
+def numbers_in(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if schema.get("type") in ("number", "integer"):
+        yield path, schema
+    for key, value in schema.items():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from numbers_in(inner, f"{path}.{key}")
+
+
+def test_every_number_has_a_least_and_a_greatest_value() -> None:
+    numbers = list(numbers_in(Settings.model_json_schema(), ""))
+    assert len(numbers) > 20
+    for path, schema in numbers:
+        if not {"enum", "const"} & set(schema):
+            assert {"minimum", "exclusiveMinimum"} & set(schema) and "maximum" in schema, path
+
+
 def test_a_file_that_is_no_toml_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "antlive.toml"
     file.write_text("http_port: 1\n")
     monkeypatch.setenv("ANTLIVE_CONFIG", str(file))
     with pytest.raises(SettingsError, match=r"antlive\.toml' is no TOML: .*line 1"):
+        load_settings()
+    file.write_bytes(b"\xef\xbb\xbfhttp_port = 1\n")
+    with pytest.raises(SettingsError, match=r"antlive\.toml' begins with a byte order mark"):
+        load_settings()
+    file.write_text("http_port = 1\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"antlive\.toml' is no text in UTF-8"):
         load_settings()
 
 

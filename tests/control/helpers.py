@@ -82,12 +82,13 @@ ANY_URL = WebhookPolicy(allow_http=True, allow_private=True)
 
 
 @asynccontextmanager
-async def serve_api(store: StreamStore, urls: PublicUrls = URLS, rate: Rate = RATE) -> AsyncIterator[Api]:
+async def serve_api(
+    store: StreamStore, urls: PublicUrls = URLS, rate: Rate = RATE, own_key: str = ""
+) -> AsyncIterator[Api]:
     """The API mounted as it is in the server."""
     root = web.Application()
-    root.add_subapp(
-        API_PREFIX, create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S, rate=rate, webhooks=ANY_URL)
-    )
+    api = create_api(store, urls, reconnect_window_s=RECONNECT_WINDOW_S, rate=rate, webhooks=ANY_URL, own_key=own_key)
+    root.add_subapp(API_PREFIX, api)
     setup_docs(root, GROUPS)
     runner = web.AppRunner(root)
     await runner.setup()

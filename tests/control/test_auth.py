@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.store import StreamStore
-from tests.control.helpers import KEY_RED, Api
+from tests.control.helpers import KEY_RED, Api, serve_api
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,13 @@ async def test_a_refused_create_creates_nothing(api: Api, store: StreamStore) ->
     reply = await api.request("POST", "/v1/live-streams", key="wrong", json={"name": "show"})
     assert reply.status == 401
     assert await store.redis.keys(store.keys.stream("*")) == []
+
+
+async def test_the_key_of_the_settings_comes_back_into_a_redis_that_has_lost_it(store: StreamStore) -> None:
+    own = "ak_of_the_settings"
+    async with serve_api(store, own_key=own) as api:
+        assert (await api.get(key="ak_of_somebody_else")).status == 401
+        assert (await api.get(key=own)).status == 200  # it never was there, or is lost
+        (known,) = await store.api_keys.list("default")
+        await store.api_keys.revoke(known.key_id, "default")
+        assert (await api.get(key=own)).status == 401

@@ -28,6 +28,8 @@ async def test_streams_and_keys_are_back(tmp_path: Path) -> None:
     async with running_node(tmp_path / "lost") as node:
         stream = await node.create(name="kept")
         assert (node.data_dir / "redis").stat().st_mode & 0o077 == 0, "others can read webhooks' secrets"
+        for name in ("api_key", "ready_stream.json", "serve.json"):
+            assert (node.data_dir / name).stat().st_mode & 0o077 == 0, f"others can read the key in {name}"
         await run(backup, DATA=node.data_dir, BACKUP=file)
         later = await node.create(name="made after the backup")
     await run(restore, BACKUP=file, RESTORED=tmp_path / "new/data")

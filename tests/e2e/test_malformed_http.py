@@ -33,6 +33,7 @@ async def test_what_is_no_http_is_refused_and_told_in_one_line_without_its_bytes
         for request in requests:
             head, _, body = (await answer_to(node, request)).partition(b"\r\n\r\n")
             assert b" 400 " in head.split(b"\r\n")[0] and b"application/json" in head
+            assert b"Server: antlive\r\n" in head + b"\r\n" and b"aiohttp" not in head
             assert json.loads(body)["error"]["code"] == "malformed_request"
             assert secret not in body
 

@@ -32,8 +32,10 @@ async def test_no_page_sets_a_cookie_and_each_says_what_it_may_load(node: Node) 
             async with node.http.get(node.base_url + file) as response:
                 assert response.status == 200, file
                 assert response.headers["X-Content-Type-Options"] == "nosniff", file
-    async with node.http.get(node.api_url, headers=node.auth) as response:
-        assert response.status == 200
+    for path in ("/openapi.json", "/v1/live-streams", "/v1/nothing", "/metrics", "/healthz", "/nothing", "/"):
+        async with node.http.get(node.base_url + path, headers=node.auth) as response:
+            assert response.headers["X-Content-Type-Options"] == "nosniff", path
+            assert "Server" not in response.headers, path
     assert not list(node.http.cookie_jar), "something has set a cookie"
 
 
