@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from control.failures import error_of
 from control.schemas import (
     CreatedStream,
     IngestWithHealth,
@@ -58,4 +59,5 @@ def _shared(stream: Stream) -> dict[str, Any]:
         "created_at": stream.created_at,
         "started_at": stream.started_at,
         "ended_at": stream.ended_at,
+        "error": error_of(stream),
     }

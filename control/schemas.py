@@ -196,6 +196,13 @@ class PlaybackWithViewers(Playback):
     )
 
 
+class StreamError(Schema):
+    """Why a stream is in state `error`."""
+
+    code: str = Field(description="a machine word, the `reason` of the event `stream.error`")
+    message: str
+
+
 class StreamBase(Schema):
     """The stream object but for `ingest` and `playback`. Times that have not come yet are left out."""
 
@@ -210,6 +217,7 @@ class StreamBase(Schema):
     created_at: Timestamp
     started_at: Timestamp | None = Field(None, description="when the stream last went live")
     ended_at: Timestamp | None = Field(None, description="when the stream last ended")
+    error: StreamError | None = Field(None, description="only in state `error`")
 
 
 class IngestWithHealth(Ingest):

@@ -66,6 +66,7 @@ export class DetailView {
         ['Created', exactTime(stream.createdAt)],
         ['Went live', exactTime(stream.startedAt)],
         ['Ended', exactTime(stream.endedAt)],
+        ...(stream.error ? [['Error', stream.error.message]] : []),
       ]),
     );
     this.showUrls(stream);

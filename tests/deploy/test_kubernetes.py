@@ -7,6 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from config.settings import SECRET_FILES
 from tests.deploy.files import KUBERNETES, documents, manifests, pods
 from tests.metrics.test_deploy_files import assert_known
 
@@ -94,3 +95,18 @@ def test_the_autoscaler_asks_for_a_metric_that_is_made_of_ours() -> None:
     (rule,) = documents(KUBERNETES / "adapter-rules.yaml")[0]["rules"]["custom"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
     assert_known(rule["metricsQuery"].replace("<<.LabelMatchers>>", "").replace("<<.GroupBy>>", "instance"))
+
+
+@pytest.mark.parametrize(
+    ("name", "secrets"), [("antlive-control", {"redis_url", "api_key"}), ("antlive-media", {"redis_url"})]
+)
+def test_a_pod_gets_the_secrets_that_its_settings_name_and_no_others(name: str, secrets: set[str]) -> None:
+    pod = pods()[name]
+    (volume,) = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
+    assert {item["key"] for item in volume["items"]} == secrets
+    settings = dict(kinds("ConfigMap")["antlive"]["data"])
+    for container in pod["containers"]:
+        settings |= {entry["name"]: entry["value"] for entry in container.get("env", ())}
+        (directory,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "secrets"]
+    named = {value for key, value in settings.items() if key in SECRET_FILES}
+    assert named == {f"{directory}/{item['path']}" for item in volume["items"]}

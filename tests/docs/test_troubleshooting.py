@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from control.failures import MESSAGES
 from ingest.admission import Refusal
 from ingest.connected_encoder import BITRATE_TOO_HIGH
 from ingest.handoff import OVERFLOW, WORKER_GONE
@@ -26,6 +27,7 @@ HAS_ENTRY = set(re.findall(r"`([A-Za-z_]+)`", PAGE))
 _REASON_CALLS = re.compile(
     r"""(?:\.close|\.end|\._end|\._fail|_refused|on_failure)\((?:ip,\s*)?"([a-z_]+)"|reason="([a-z_]+)"|(?<![\w.])code="([a-z_]+)\""""
 )
+_FAILURES = re.compile(r"""_on_failure\("([a-z_]+)"|Failed\([^)]*code="([a-z_]+)\"""")
 _API_ERRORS = re.compile(r'(?:ApiError\(\s*\d+,\s*|conflict\(\s*)"([a-z_]+)"')
 
 
@@ -55,6 +57,7 @@ REASONS = {
     "cuts": set(CUTS),
     "workers": {WORKER_GONE, WORKER_DIED},
     "ends of a session": ENDS,
+    "errors of a stream": set(MESSAGES),
     "words in the source": written(_REASON_CALLS, "ingest", "transcode") - {"api"},
     "errors of the API": written(_API_ERRORS, "control"),
 }
@@ -64,6 +67,12 @@ REASONS = {
 def test_every_reason_has_an_entry(kind: str) -> None:
     assert REASONS[kind], "nothing was found to look for"
     assert REASONS[kind] - HAS_ENTRY == set()
+
+
+def test_every_failure_has_words_for_the_owner_of_the_stream() -> None:
+    failures = {str(event) for rows in TABLE.values() for event, row in rows.items() if row.to is State.ERROR}
+    failures |= written(_FAILURES, "transcode") | {WORKER_DIED}
+    assert len(failures) > 4 and failures <= set(MESSAGES)
 
 
 def test_the_source_is_read() -> None:

@@ -78,7 +78,8 @@ async def test_an_unsupported_codec_is_an_error_with_its_reason(quick_node: Node
     sorenson = ("-c:v", "flv1", "-g", "30", "-c:a", "aac")
     seen = len(node.log_lines)
     async with pushing(tiny_clip, url, *sorenson) as encoder:
-        await node.wait_for_state(stream_id, "error")
+        failed = await node.wait_for_state(stream_id, "error")
+        assert failed["error"]["code"] == "unsupported_codec" and "H.264" in failed["error"]["message"]
         assert await asyncio.wait_for(encoder.wait(), 10) != 0
     events = await wait_for_events(node, stream_id, "connecting", "error")
     assert events[-1].reason == "unsupported_codec"
@@ -86,6 +87,7 @@ async def test_an_unsupported_codec_is_an_error_with_its_reason(quick_node: Node
     assert len(lines) == 1 and "unsupported_codec" in lines[0], node.log_lines[seen:]
     async with pushing(tiny_clip, url):
         await node.wait_for_state(stream_id, "live")
+        assert "error" not in await node.stream(stream_id)
 
 
 async def kill_new_worker(node: Node, others: set[int]) -> bool:
