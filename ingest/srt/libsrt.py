@@ -93,7 +93,7 @@ def accept(listener: int) -> tuple[int, str, str] | None:
     if u == -1:
         return None
     ip, port = read_address(address)
-    return u, ip, f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    return u, ip, shown_address(ip, port)
 
 
 def bound_port(u: int) -> int:
@@ -117,6 +117,11 @@ def read_address(address: Any) -> tuple[str, int]:
     if data[8:20] == bytes(10) + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, data[20:24]), port
     return socket.inet_ntop(socket.AF_INET6, data[8:24]), port
+
+
+def shown_address(ip: str, port: int) -> str:
+    """As logs have it."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def socket_address(host: str, port: int) -> bytes:

@@ -13,7 +13,7 @@ import structlog
 from config.limits import IngestLimits
 from ingest.srt.abi import MIN_PEER_VERSION, Option, Reject
 from ingest.srt.handshakes import Doorkeeper, Rejection
-from ingest.srt.libsrt import bound_port, check, ffi, library, read_address, set_option, socket_address
+from ingest.srt.libsrt import bound_port, check, ffi, library, read_address, set_option, shown_address, socket_address
 
 log = structlog.get_logger()
 
@@ -26,12 +26,17 @@ class Listener:
     """One UDP port for all callers. `::` takes IPv4 callers as well."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, limits: IngestLimits, on_rejected: Callable[[Rejection], None] = lambda _: None
+        self,
+        doorkeeper: Doorkeeper,
+        limits: IngestLimits,
+        on_rejected: Callable[[Rejection], None] = lambda _: None,
+        on_let_in: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._library = library()
         self._doorkeeper = doorkeeper
         self._limits = limits
         self._on_rejected = on_rejected
+        self._on_let_in = on_let_in
         self._loop = asyncio.get_running_loop()
         # Kept here: libsrt calls it for as long as the socket lives.
         self._hook: Any = ffi.callback("srt_listen_callback_fn", self._on_handshake, error=-1, onerror=_on_hook_error)
@@ -68,10 +73,11 @@ class Listener:
 
     def _on_handshake(self, opaque: Any, u: int, hs_version: int, peer: Any, raw_stream_id: Any) -> int:
         """Called by libsrt in a thread of its own."""
-        ip = read_address(peer)[0]
+        ip, port = read_address(peer)
         raw = ffi.string(raw_stream_id, self._limits.srt_stream_id_bytes + 1) if raw_stream_id else b""
         rejection = self._doorkeeper.rejection(ip, raw)
         if rejection is None:
+            self._loop.call_soon_threadsafe(self._on_let_in, shown_address(ip, port))
             return 0
         self._loop.call_soon_threadsafe(self._on_rejected, rejection)
         if self._doorkeeper.strangers.may_log(ip):

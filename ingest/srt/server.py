@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from config.limits import LIMITS, IngestLimits
 from ingest.admission import Admission
 from ingest.srt.connection import SrtConnection
@@ -14,7 +16,10 @@ from ingest.srt.heap import give_back_what_is_freed
 from ingest.srt.libsrt import library
 from ingest.srt.listener import Listener
 from ingest.srt.receiver import Accepted, Batch, Receiver
+from ingest.srt.unfinished import HANDSHAKE_FAILED, Unfinished
 from ingest.strangers import Strangers
+
+log = structlog.get_logger()
 
 _MEDIA_CHECK_S = 1.0
 _CLOSE_S = 1.5
@@ -40,6 +45,7 @@ class SrtServer:
         self._doorkeeper = Doorkeeper(directory, limits, self.strangers)
         self._on_refused = on_refused
         self._connections: dict[int, SrtConnection] = {}
+        self._unfinished = Unfinished()
         self._decisions: set[asyncio.Task[None]] = set()
         self._receiver: Receiver | None = None
         self._check: asyncio.TimerHandle | None = None
@@ -54,7 +60,7 @@ class SrtServer:
         give_back_what_is_freed()
         library().srt_startup()
         try:
-            listener = Listener(self._doorkeeper, self.limits, self._rejected)
+            listener = Listener(self._doorkeeper, self.limits, self._rejected, self._let_in)
             actual_port = listener.open(host, port, latency_ms=latency_ms, passphrase=passphrase)
         except OSError:
             library().srt_cleanup()
@@ -96,6 +102,9 @@ class SrtServer:
         if rejection.knew_key:
             self._on_refused(rejection.reason)
 
+    def _let_in(self, remote_address: str) -> None:
+        self._unfinished.let_in(remote_address, asyncio.get_running_loop().time())
+
     def _on_batch(self, batch: Batch) -> None:
         for caller in batch.accepted:
             self._accept(caller)
@@ -110,6 +119,7 @@ class SrtServer:
                 connection.ended()
 
     def _accept(self, caller: Accepted) -> None:
+        self._unfinished.finished(caller.remote_address)
         if self._receiver is None:
             return
         connection = self._connections[caller.u] = SrtConnection(self, caller)
@@ -123,6 +133,11 @@ class SrtServer:
         decision.add_done_callback(lambda _: self.strangers.leave(caller.ip))
 
     def _check_media(self) -> None:
+        loop = asyncio.get_running_loop()
         for connection in self.connections:
             connection.check_media()
-        self._check = asyncio.get_running_loop().call_later(_MEDIA_CHECK_S, self._check_media)
+        for remote_address in self._unfinished.failed(loop.time()):
+            self._on_refused(HANDSHAKE_FAILED)
+            if self.strangers.may_log(remote_address.rpartition(":")[0].strip("[]")):
+                log.warning("srt_handshake_rejected", reason=HANDSHAKE_FAILED, remote_address=remote_address)
+        self._check = loop.call_later(_MEDIA_CHECK_S, self._check_media)

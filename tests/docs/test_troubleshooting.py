@@ -16,6 +16,7 @@ from ingest.rtmp.status import CUTS
 from ingest.srt.directory import Verdict
 from ingest.srt.handshakes import TOO_MANY_HANDSHAKES
 from ingest.srt.stream_id import Fault
+from ingest.srt.unfinished import HANDSHAKE_FAILED
 from ingest.strangers import FAULTS, TOO_MANY_CONNECTIONS, TOO_MANY_FAILURES
 from ingest.workers import WORKER_DIED
 from streams.state import TABLE, Event, EventType, State
@@ -53,7 +54,14 @@ REASONS = {
     "refusals": {refusal.value for refusal in Refusal},
     "verdicts": {verdict.value for verdict in Verdict} - {"may_publish", "unsure"},
     "faults of strangers": FAULTS | {fault.value for fault in Fault},
-    "limits": {TOO_MANY_HANDSHAKES, TOO_MANY_CONNECTIONS, TOO_MANY_FAILURES, BITRATE_TOO_HIGH, OVERFLOW},
+    "limits": {
+        HANDSHAKE_FAILED,
+        TOO_MANY_HANDSHAKES,
+        TOO_MANY_CONNECTIONS,
+        TOO_MANY_FAILURES,
+        BITRATE_TOO_HIGH,
+        OVERFLOW,
+    },
     "cuts": set(CUTS),
     "workers": {WORKER_GONE, WORKER_DIED},
     "ends of a session": ENDS,

@@ -11,8 +11,11 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+import ingest.srt.server
+import ingest.srt.unfinished
 from ingest.admission import CLEAN
 from ingest.srt.libsrt import LibraryMissing, SrtError, library, socket_address
+from ingest.srt.unfinished import Unfinished
 from tests.rtmp.fakes import KEY
 from tests.srt.caller import (
     FILE_MODE,
@@ -131,6 +134,32 @@ async def test_the_right_passphrase_is_needed(key_length_bytes: int) -> None:
                     pass
             assert refused.value.code == code
         assert len(server.admission.sinks) == 1
+
+
+async def test_a_caller_that_libsrt_refuses_by_itself_leaves_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest.srt.unfinished, "_DUE_S", 0.0)
+    monkeypatch.setattr(ingest.srt.server, "_MEDIA_CHECK_S", 0.05)
+    with capture_logs() as logs:
+        async with listening(passphrase=PASSPHRASE) as server:
+            with pytest.raises(Rejected):
+                async with calling(server.port, KEY, passphrase="wrong horse battery"):
+                    pass
+            async with asyncio.timeout(20):
+                while not logs:  # noqa: ASYNC110 (the line comes from another thread's news)
+                    await asyncio.sleep(0.01)
+    (line,) = logs
+    assert (line["event"], line["reason"]) == ("srt_handshake_rejected", "handshake_failed")
+    assert line["remote_address"].startswith("127.0.0.1:")
+
+
+def test_who_finishes_in_time_has_not_failed() -> None:
+    unfinished = Unfinished()
+    for number in range(2000):
+        unfinished.let_in(f"198.51.100.1:{number}", 10.0)
+    unfinished.finished("198.51.100.1:0")
+    assert unfinished.failed(12.9) == []
+    assert unfinished.failed(13.0) == [f"198.51.100.1:{number}" for number in range(1, 1000)]
+    assert unfinished.failed(99.0) == []
 
 
 async def test_a_passphrase_that_nobody_asked_for_is_refused() -> None:
