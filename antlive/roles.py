@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -345,7 +346,7 @@ async def _add_origin(
     from packager.origin import HELD, setup_origin
     from packager.player_page import setup_player
     from packager.recordings.object_store import ObjectStore
-    from packager.recordings.vod import setup_vod
+    from packager.recordings.vod import LIBRARY, has_recording, setup_vod
     from streams.owners import OwnerDirectory
     from streams.viewers import ViewerCounts
 
@@ -366,4 +367,5 @@ async def _add_origin(
     redirects = settings.recording_store_delivery == "redirect"
     setup_vod(app, settings.effective_recordings_dir, recording_store, redirects=redirects)
     page.registry.register(OriginMetrics(app[SESSIONS], app[GUARD], meter.viewers))
-    setup_player(app, HLS_JS_FILE, recording_store.origin if recording_store is not None and redirects else "")
+    media_origin = recording_store.origin if recording_store is not None and redirects else ""
+    setup_player(app, HLS_JS_FILE, media_origin, partial(has_recording, app[LIBRARY]))

@@ -74,7 +74,7 @@ class RecordingResource(RecordingSummary):
     mp4_url: str | None = Field(None, description="all of it as one file; once the recording is closed")
     thumbnails: str | None = Field(None, description="URL of a WebVTT storyboard, where there is one")
     pending: int | None = Field(None, description="bytes that wait to be uploaded to the object store")
-    problem: str | None = Field(None, description="what keeps it from being stored or uploaded at the moment")
+    problem: str | None = Field(None, description="what keeps it from being stored, uploaded or read at the moment")
     reason: str | None = Field(None, description="why it failed, or was closed otherwise than by its session's end")
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from packager.growing_parts import GrowingPart
 from packager.hot_media import HotMedia
+from packager.ranges import with_sound_range
 from packager.shared_body import shared_answer
 
 HOT: Final = web.AppKey("hot_media", HotMedia)
@@ -25,7 +27,21 @@ def media_file(request: web.Request, path: Path, headers: Mapping[str, str]) -> 
     """
     if wants_whole_file(request) and (body := request.app[HOT].body(path)) is not None:
         return shared_answer(body, {**headers, hdrs.ACCEPT_RANGES: "bytes"})
-    return web.FileResponse(path, headers=headers) if path.is_file() else None
+    return _File(path, headers=headers) if path.is_file() else None
+
+
+class _File(web.FileResponse):
+    """A file, or the range of it that is asked for."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """See `aiohttp.web.FileResponse`."""
+        if hdrs.RANGE in request.headers:
+            try:
+                stat = self._path.stat()
+            except FileNotFoundError:
+                return await super().prepare(request)
+            request = with_sound_range(request, f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"')
+        return await super().prepare(request)
 
 
 def wants_whole_file(request: web.Request) -> bool:

@@ -12,6 +12,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from packager.anywhere import error
+
 _PAGE_DIR: Final = Path(__file__).parent / "player"
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{media}; "
@@ -20,10 +22,15 @@ _CONTENT_SECURITY_POLICY: Final = (
 )
 
 
-def setup_player(app: web.Application, hls_js_file: Path, media_origin: str = "") -> None:
+def setup_player(
+    app: web.Application,
+    hls_js_file: Path,
+    media_origin: str = "",
+    has_recording: Callable[[str], Awaitable[bool]] | None = None,
+) -> None:
     """Serve the page and its files. Raises `FileNotFoundError` when hls.js is not installed.
 
-    `media_origin` is where recorded media may be redirected to.
+    `media_origin` is where recorded media may be redirected to. Of recordings that are not there is no page.
     """
     page_headers: dict[str, str] = {
         hdrs.CACHE_CONTROL: "no-cache",
@@ -39,7 +46,13 @@ def setup_player(app: web.Application, hls_js_file: Path, media_origin: str = ""
     app.router.add_get("/player/static/player.css", _serve(_PAGE_DIR / "player.css", "text/css", file_headers))
     recording_js = _serve(_PAGE_DIR / "recording.js", "text/javascript", file_headers)
     app.router.add_get("/player/static/recording.js", recording_js)
-    app.router.add_get(r"/player/{recording_id:rec_[0-9a-z]{26}}", recording)
+
+    async def recording_page(request: web.Request) -> web.Response:
+        if has_recording is not None and not await has_recording(request.match_info["recording_id"]):
+            return error(404, "no such recording")
+        return await recording(request)
+
+    app.router.add_get(r"/player/{recording_id:rec_[0-9a-z]{26}}", recording_page)
     app.router.add_get(r"/player/{edge_id:lse_[0-9a-z]{26}}", page)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,8 @@ from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.recording import RECORDING_ID, Recording, read_recording
 from packager.recordings.records import OverRecord
 from packager.recordings.summary import Summary
+from packager.recordings.timeline import lost_ends
+from recorder.reading import Reading
 from recorder.removal import remove_recording
 from recorder.repair import repair
 from recorder.session import MOVED, OVER, RecordedSession
@@ -80,6 +83,7 @@ class Recorder:
         self._store = store
         self._uploader = uploader
         self.tally = Tally()
+        self.reading = Reading(disk.recordings_dir)
         self._sessions: dict[Path, RecordedSession] = {}
         self._ignored: set[Path] = set()
         self._news_s: dict[Path, float] = {}
@@ -168,6 +172,7 @@ class Recorder:
         pending_bytes = self._disk.spool.pending_bytes(recording_id) if self._disk.spool is not None else 0
         if pending_bytes and self._uploader is not None:
             problems.append(self._uploader.problem)
+        problems.append(self.reading.unreadable.get(recording_id, ""))
         return Storage(pending_bytes, next(filter(None, problems), ""))
 
     async def last_look(self) -> None:
@@ -179,10 +184,8 @@ class Recorder:
     def _recordings(self) -> list[tuple[str, Recording]]:
         found = []
         for directory in self._disk.recordings_dir.glob("rec_*"):
-            try:
+            with suppress(OSError, ValueError):  # which `reading` says
                 found.append((directory.name, read_recording(directory)))
-            except (OSError, ValueError) as error:
-                log.error("recording_not_readable", recording_id=directory.name, error=str(error))
         return found
 
     def _found(self) -> tuple[set[Path], set[Path]]:
@@ -293,11 +296,18 @@ class Recorder:
         path = directory / f"{self._node_id}.jsonl"
         if path.exists():
             repair(path)
+        found = read_recording(directory)
+        lost = lost_ends(found)
+        # A journal can be read before those of other nodes.
+        declared = [found.renditions[name].info for name in dict.fromkeys(segment.rendition for segment in lost)]
         journal = RecordingJournal(path)
         try:
-            journal.append(OverRecord())
+            head = [found.head] if journal.is_new and found.head is not None else []
+            journal.append(*head, *declared, *lost, OverRecord())
         finally:
             journal.close()
+        if lost:
+            log.error("segments_missed", recording_id=directory.name, files=len(lost))
         self._grows_no_more(directory.name)
         return Summary.of(read_recording(directory))
 

@@ -38,7 +38,7 @@ async def recording(settings: Settings, node_id: str, redis_url: str) -> AsyncIt
     uploader = None if store is None or spool is None else Uploader(recordings_dir, node_id, store, spool)
     disk = Disk(recordings_dir, settings.recording_reserve_mb << 20, spool)
     recorder = Recorder(settings.effective_media_dir, disk, node_id, teller, store=store, uploader=uploader)
-    runs = [recorder.run, lambda: teller.run(recorder)]
+    runs = [recorder.run, lambda: teller.run(recorder), recorder.reading.run]
     if uploader is not None:
         runs.append(uploader.run)
     tasks = [asyncio.create_task(_kept_up(run)) for run in runs]

@@ -170,6 +170,8 @@ class RedisTeller:
             del self._reports[recording_id]
 
     async def _tell_storage(self, recorder: Recorder) -> None:
+        for recording_id in recorder.reading.unreadable:
+            self._storage.setdefault(recording_id, None)
         for recording_id, told in list(self._storage.items()):
             storage = recorder.storage(recording_id)
             if storage != told and await self._recordings.note_storage(recording_id, *storage):

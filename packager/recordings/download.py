@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from packager.anywhere import error
+from packager.ranges import NotSatisfiable, range_within
 from packager.recordings.library import HeldRecording
 from packager.recordings.media import MEDIA_ERRORS, RecordedMedia
 from packager.recordings.mp4 import Mp4, progressive_mp4
@@ -46,16 +47,17 @@ async def send_mp4(request: web.Request, name: str, mp4: Mp4) -> web.StreamRespo
         hdrs.CACHE_CONTROL: "public, max-age=60",
         hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.mp4"',
     }
+    if any(known.value in (etag.strip('"'), "*") for known in request.if_none_match or ()):
+        return web.Response(status=304, headers={name: headers[name] for name in (hdrs.ETAG, hdrs.CACHE_CONTROL)})
     status, start, end = 200, 0, mp4.size_bytes
-    if hdrs.RANGE in request.headers and request.headers.get(hdrs.IF_RANGE, etag) == etag:
+    if request.headers.get(hdrs.IF_RANGE, etag) == etag:
         try:
-            wanted = request.http_range
-            start, end, _ = wanted.indices(mp4.size_bytes)
-        except ValueError:
-            start = end = 0
-        if start >= end:
+            wanted = range_within(request, mp4.size_bytes)
+        except NotSatisfiable:
             return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{mp4.size_bytes}"})
-        status, headers[hdrs.CONTENT_RANGE] = 206, f"bytes {start}-{end - 1}/{mp4.size_bytes}"
+        if wanted is not None:
+            start, end = wanted
+            status, headers[hdrs.CONTENT_RANGE] = 206, f"bytes {start}-{end - 1}/{mp4.size_bytes}"
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_length = end - start
     await answer.prepare(request)

@@ -9,6 +9,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from packager.anywhere import error
+from packager.ranges import NotSatisfiable, asked_range
 from packager.recordings.object_store import SIGNED_S, NoObject, ObjectStore, StoreError
 
 log = structlog.get_logger()
@@ -25,11 +26,11 @@ async def from_store(
         if redirects:
             location = await store.signed_url(name, request.method)
             return web.Response(status=302, headers={hdrs.LOCATION: location, hdrs.CACHE_CONTROL: _REDIRECT})
-        wanted = request.http_range
-        start, end, size_bytes, body = await store.stream(name, wanted.start, wanted.stop)
+        wanted = asked_range(request)
+        start, end, size_bytes, body = await store.stream(name, *(wanted or (None, None)))
     except NoObject:
         return error(404, "no such file")
-    except ValueError:
+    except NotSatisfiable:
         return error(416, "no such range")
     except StoreError as problem:
         if "InvalidRange" in str(problem):
@@ -37,7 +38,7 @@ async def from_store(
         log.error("store_not_readable", error=str(problem))
         return error(502, "the store of recordings does not answer")
     answer = web.StreamResponse(headers={**headers, hdrs.ACCEPT_RANGES: "bytes"})
-    if wanted.start is not None:
+    if wanted is not None:
         answer.set_status(206)
         answer.headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{end - 1}/{size_bytes}"
     answer.content_length = end - start

@@ -19,6 +19,7 @@ from packager.recordings.media import RecordedMedia
 from packager.recordings.recording import RecordedRendition, Recording
 from packager.recordings.records import InitRecord, StoredSegment
 from packager.recordings.sample_table import SampleTable, TableBuilder, Ticks
+from packager.recordings.timeline import missing_ends_s
 
 _MDAT_HEADER_BYTES = 16
 _MATRIX = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -73,11 +74,11 @@ def progressive_mp4(recording: Recording, media: RecordedMedia) -> Mp4:
         segments.append(segment)
         at += segment.size_bytes
     media.forget_headers()
-    tracks = [
-        _Track(builders[name].table(), [media.read(name, init.file, 0, init.size_bytes) for init in inits[name]])
-        for name in (each.info.name for each in renditions)
-        if name in inits
-    ]
+    tracks = []
+    for rendition in renditions:
+        if (name := rendition.info.name) in inits:
+            files = [media.read(name, init.file, 0, init.size_bytes) for init in inits[name]]
+            tracks.append(_Track(builders[name].table(*missing_ends_s(rendition.segments)), files))
     if not tracks:
         raise BadFile("nothing is recorded")
     return Mp4(_header(tracks, at), media, segments)

@@ -50,14 +50,18 @@ class RecordedRendition:
             self._in_order = False
         self._segments[segment.msn] = segment
 
-    @property
-    def segments(self) -> list[StoredSegment]:
-        """The segments by media sequence number. Raises `ValueError` when a line is none."""
+    def decode(self) -> None:
+        """Decode what was taken in as it is. Raises `ValueError` when a line is none."""
         if self._encoded:
-            encoded, self._encoded = self._encoded, []
-            for line in decode_lines(b"\n".join(encoded)):
+            for line in decode_lines(b"\n".join(self._encoded)):
                 assert isinstance(line, StoredSegment)
                 self.add(line)
+            self._encoded = []
+
+    @property
+    def segments(self) -> list[StoredSegment]:
+        """The segments by media sequence number. Raises as `decode`."""
+        self.decode()
         if not self._in_order:
             self._segments = dict(sorted(self._segments.items()))
             self._in_order = True

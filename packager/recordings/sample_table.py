@@ -113,8 +113,11 @@ class TableBuilder:
             self._offsets.append(file_at + header.data_at)
             self._descriptions.append(description)
 
-    def table(self) -> SampleTable:
-        """The samples of all segments. Raises `BadFile` when there are none."""
+    def table(self, before_s: float = 0.0, after_s: float = 0.0) -> SampleTable:
+        """The samples of all segments; the first begins so much earlier and the last ends so much later.
+
+        Raises `BadFile` when there are none.
+        """
         if not self._counts:
             raise BadFile("a track without samples")
         rows = np.frombuffer(bytes(self._rows), dtype=">u4").reshape(-1, 4)
@@ -129,9 +132,12 @@ class TableBuilder:
             durations = np.rint(durations * self._timescale_hz / per_sample).astype(np.int64)
             offsets = np.rint(offsets * self._timescale_hz / per_sample).astype(np.int64)
         self._close_holes(durations, times, counts)
+        before = round(before_s * self._timescale_hz)
+        durations[0] += before
+        durations[-1] += round(after_s * self._timescale_hz)
         return SampleTable(
             timescale_hz=self._timescale_hz,
-            first_decode_time=int(times[0]),
+            first_decode_time=int(times[0]) - before,
             durations=durations,
             sizes=rows[:, 1].astype(np.int64),
             composition_offsets=offsets,

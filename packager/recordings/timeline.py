@@ -5,8 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+from packager.recordings.recording import Recording
 from packager.recordings.records import StoredSegment
 
 GAP_MIN_S = 0.25
@@ -88,6 +90,38 @@ def union(found: Sequence[Sequence[Gap]]) -> list[Gap]:
         else:
             merged.append(gap)
     return merged
+
+
+def missing_ends_s(segments: Sequence[StoredSegment]) -> tuple[float, float]:
+    """For how long there is nothing before the first, and after the last segment that is stored; both are listed."""
+    there = [index for index, segment in enumerate(segments) if not segment.is_missing]
+    if not there:
+        return 0.0, 0.0
+    before, after = segments[: there[0] + 1], segments[there[-1] :]
+    return _length_s(before) - before[-1].duration_s, _length_s(after) - after[0].duration_s
+
+
+def _length_s(segments: Sequence[StoredSegment]) -> float:
+    holes_s = sum(hole_s(before, after) for before, after in pairwise(segments))
+    return holes_s + sum(segment.duration_s for segment in segments)
+
+
+def lost_ends(recording: Recording) -> list[StoredSegment]:
+    """What is missing at the end of renditions, where others go on: with it all of them have the same length.
+
+    For a recording whose session's journal did not say what was published last.
+    """
+    renditions = {name: rendition.segments for name, rendition in recording.renditions.items()}
+    ends = {name: segments[-1].msn if segments else -1 for name, segments in renditions.items()}
+    longest = renditions[max(ends, key=lambda name: ends[name])] if ends else []
+    return [
+        segment._replace(
+            rendition=name, init=renditions[name][-1].init if renditions[name] else "", size_bytes=0, crc32=0
+        )
+        for name, end in ends.items()
+        for segment in longest
+        if segment.msn > end
+    ]
 
 
 class Positions:

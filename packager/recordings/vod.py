@@ -59,6 +59,17 @@ def setup_vod(
     app.router.add_get("/vod/{path:.*}", _unknown)
 
 
+async def has_recording(library: Library, recording_id: str) -> bool:
+    """Whether there is such a recording, as far as can be known now."""
+    try:
+        await library.find(recording_id)
+    except NoRecording:
+        return False
+    except (StoreError, OSError, ValueError) as problem:
+        log.error("recording_not_readable", recording_id=recording_id, error=str(problem))
+    return True
+
+
 async def held_recording(request: web.Request) -> HeldRecording | None:
     """The recording that is asked for; None when there is none, or what is there is not readable.
 

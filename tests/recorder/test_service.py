@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 
 import pytest
 
 from config.session import RECORDED_FILE
-from recorder import teller
+from recorder import reading, teller
 from streams.model import Stream
 from streams.recording_model import RecordingState
 from streams.state import Event
@@ -72,6 +73,10 @@ async def test_after_a_power_cut_a_node_closes_at_once_what_nobody_else_can_have
         writer.segments(3)
         await place.wait_for(stream, RecordingState.RECORDING, 6.0)
     shutil.rmtree(writer.directory.parent)
+    journal = place.directory(stream) / f"{NODE}.jsonl"
+    *whole, last = journal.read_bytes().splitlines(keepends=True)
+    assert last.startswith(b'["audio",2,')
+    journal.write_bytes(b"".join(whole) + last[:20])
     await place.store.apply(stream.stream_id, Event.NODE_LOST, session_id=session_of(stream), epoch=epoch)
     async with place.recorder("node-b"):
         await asyncio.sleep(0.6)
@@ -79,6 +84,8 @@ async def test_after_a_power_cut_a_node_closes_at_once_what_nobody_else_can_have
     async with place.recorder(NODE):
         entry = await place.wait_for(stream, RecordingState.READY, 6.0)
     assert entry.progress.reason == "session_lost"
+    assert [gap["duration"] for gap in entry.progress.gaps] == [2.0], "one rendition has less than the other"
+    assert playlist(place.directory(stream), "audio")[-4:] == ["#EXT-X-GAP", "#EXTINF:2,", "2.m4s", "#EXT-X-ENDLIST"]
 
 
 async def test_what_redis_has_lost_is_told_again(place: Place) -> None:
@@ -94,6 +101,41 @@ async def test_what_redis_has_lost_is_told_again(place: Place) -> None:
     async with place.recorder():
         again = await place.wait_for(stream, RecordingState.READY, 6.0)
     assert again.recording_id == entry.recording_id
+
+
+async def test_a_closed_one_that_can_not_be_read_is_said(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reading, "_EVERY_S", 0.1)
+    stream, _, writer = await place.session()
+    async with place.recorder():
+        writer.segments(3)
+        writer.publication.end()
+        recording_id = (await place.wait_for(stream, RecordingState.READY, 6.0)).recording_id
+    journal = place.directory(stream) / "node_a.jsonl"
+    sound = journal.read_bytes()
+
+    async def says(problem: str) -> bool:
+        entry = await place.recordings.find(recording_id)
+        assert entry is not None and entry.progress.state is RecordingState.READY
+        return entry.problem.startswith(problem) and bool(entry.problem) == bool(problem)
+
+    async with place.recorder():
+        for damaged, problem in (
+            (sound.replace(b'["720p",1,', b'["720p"\x00\x00,'), "its journal is damaged: not a record"),
+            (
+                sound[sound.index(b"\n") + 1 :].replace(b'{"type":"rendition"', b'{"type":"over"', 1),
+                "its journal is dam",
+            ),
+            (b"", "its journal is empty"),
+            (None, "its journal is gone"),
+        ):
+            journal.unlink() if damaged is None else journal.write_bytes(damaged)
+            await until(partial(says, problem))
+            journal.write_bytes(sound)
+            await until(partial(says, ""))
+    logged = capsys.readouterr().out
+    assert logged.count("recording_not_readable") == 4 and recording_id in logged
 
 
 async def test_deleted_ones_are_removed_also_by_who_was_away(place: Place) -> None:
