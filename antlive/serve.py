@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_data_dir, lock_media_dir, usable
 from antlive.ready_stream import ReadyStream, ready_stream
 from antlive.signals import StopSignals
+from antlive.welcome import welcome
 from config.logs import LogStyle, configure_logs
 from config.secret_files import SUFFIX
 from config.settings import ENV_PREFIX, Settings
@@ -173,7 +173,8 @@ class Supervisor:
             "temporary": str(self._temporary),
         }
         self._files.write_json(RUN_FILE, run)
-        print(self._welcome(stream, ports, http_port), flush=True)
+        made_api_key = None if self._settings.api_key else self._files.api_key()
+        print(welcome(self._settings, stream, ports, http_port, made_api_key), flush=True)
 
     def _listen(self) -> socket.socket:
         try:
@@ -225,20 +226,3 @@ class Supervisor:
     @property
     def _api_key(self) -> str:
         return self._settings.api_key or self._files.api_key()
-
-    def _welcome(self, stream: ReadyStream, ports: Mapping[str, int], http_port: int) -> str:
-        host = self._settings.public_host
-        base = f"http://{host}:{http_port}"
-        rtmps = [("RTMPS URL", f"rtmps://{host}:{ports['rtmps_port']}/live")] if "rtmps_port" in ports else []
-        lines = [
-            ("RTMP URL", f"rtmp://{host}:{ports['rtmp_port']}/live"),
-            *rtmps,
-            ("SRT URL", f"srt://{host}:{ports['srt_port']}"),
-            ("Stream key", stream.key),
-            ("Player", f"{base}/player/{stream.edge_id}"),
-            ("API", f"{base}/v1/live-streams"),
-            ("API key", self._api_key),
-        ]
-        rows = "\n".join(f"  {name:<12}{value}" for name, value in lines)
-        hint = "No encoder at hand? `make demo` pushes a test picture. Ctrl-C stops."
-        return f"\nantlive is ready. Push to it:\n\n{rows}\n\n{hint}\n"
