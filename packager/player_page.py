@@ -12,8 +12,6 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from packager.anywhere import error
-
 _PAGE_DIR: Final = Path(__file__).parent / "player"
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{media}; "
@@ -30,7 +28,7 @@ def setup_player(
 ) -> None:
     """Serve the page and its files. Raises `FileNotFoundError` when hls.js is not installed.
 
-    `media_origin` is where recorded media may be redirected to. Of recordings that are not there is no page.
+    `media_origin` is where recorded media may be redirected to. Of a recording that is not there the page is a 404.
     """
     page_headers: dict[str, str] = {
         hdrs.CACHE_CONTROL: "no-cache",
@@ -48,9 +46,10 @@ def setup_player(
     app.router.add_get("/player/static/recording.js", recording_js)
 
     async def recording_page(request: web.Request) -> web.Response:
+        answer = await recording(request)
         if has_recording is not None and not await has_recording(request.match_info["recording_id"]):
-            return error(404, "no such recording")
-        return await recording(request)
+            answer.set_status(404)  # with the page, which says so to people
+        return answer
 
     app.router.add_get(r"/player/{recording_id:rec_[0-9a-z]{26}}", recording_page)
     app.router.add_get(r"/player/{edge_id:lse_[0-9a-z]{26}}", page)
