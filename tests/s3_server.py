@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,9 +51,13 @@ class S3Server:
     def objects(self) -> dict[str, int]:
         """Sizes of all objects, by name."""
         bucket = self.directory / BUCKET
-        paths = [path for path in bucket.rglob("*") if path.is_file()]
-        names = {path.relative_to(bucket).as_posix(): path for path in paths}
-        return {name: path.stat().st_size for name, path in sorted(names.items()) if not name.startswith(".")}
+        sizes_bytes: dict[str, int] = {}
+        for path in sorted(bucket.rglob("*")):
+            name = path.relative_to(bucket).as_posix()
+            with suppress(FileNotFoundError):  # deleted at this moment
+                if path.is_file() and not name.startswith("."):
+                    sizes_bytes[name] = path.stat().st_size
+        return sizes_bytes
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""

@@ -152,6 +152,9 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
                 http=http,
                 log_lines=log_lines,
             )
+    except NotStarted:
+        await logs
+        raise AssertionError("the node ended before it was ready:\n" + "\n".join(log_lines)) from None
     except TimeoutError:
         raise AssertionError("the node did not start:\n" + "\n".join(log_lines)) from None
     finally:
@@ -170,11 +173,16 @@ async def running_node(directory: Path, **environment: str | None) -> AsyncItera
     assert not broken, "\n".join(broken)
 
 
+class NotStarted(Exception):
+    """A node has ended before it was ready."""
+
+
 async def _read_welcome(stdout: asyncio.StreamReader) -> dict[str, str]:
     values: dict[str, str] = {}
     while "API key" not in values:
         line = (await stdout.readline()).decode()
-        assert line, "the node ended before it was ready"
+        if not line:
+            raise NotStarted
         if match := re.match(r"  (\S.*?)\s{2,}(\S+)$", line.rstrip("\n")):
             values[match[1]] = match[2]
     return values
