@@ -40,7 +40,10 @@ def _drain(settings: Settings, options: argparse.Namespace) -> int:
         return 2
     url = settings.full_redis_url or url_of_serve(settings.data_dir)
     if url is None:
-        print("antlive: no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set it", file=sys.stderr)
+        print(
+            "antlive: no Redis: start `antlive serve` on this ANTLIVE_DATA_DIR, or set ANTLIVE_REDIS_URL",
+            file=sys.stderr,
+        )
         return 1
     files = NodeFiles(settings.data_dir)
     if options.node is None and not files.has_node:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 
-from config.settings import Settings
+from config.settings import ENV_PREFIX, Settings
 
 _BACKLOG = 1024
 
@@ -18,3 +20,14 @@ def listen_http(settings: Settings) -> socket.socket:
         backlog=_BACKLOG,
         dualstack_ipv6=ipv6,
     )
+
+
+def listen_problem(settings: Settings, port_setting: str, port: int, error: OSError) -> str:
+    """Why there is no listener, in one line that names the setting to blame."""
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {ENV_PREFIX}BIND={settings.bind}: no such host or address"
+    # asyncio repeats the address in its own text; the system's words are enough.
+    text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {ENV_PREFIX}BIND={settings.bind}: {text}"
+    return f"cannot listen on {settings.bind}:{port} ({ENV_PREFIX}{port_setting}): {text}"

@@ -21,7 +21,7 @@ import uvloop
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from antlive.listener import listen_http
+from antlive.listener import listen_http, listen_problem
 from antlive.metrics_page import MetricsPage, serve_metrics
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_role
@@ -119,9 +119,7 @@ def _listening(settings: Settings, name: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # asyncio repeats the address in its own text; the system's words are enough.
-        text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
-        raise CannotStart(f"cannot listen on {settings.bind}:{port} ({ENV_PREFIX}{name}): {text}") from error
+        raise CannotStart(listen_problem(settings, name, port, error)) from error
 
 
 @contextmanager
@@ -148,6 +146,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     from ingest.strangers import Strangers
     from ingest.workers import WorkerPool
 
+    if settings.slate_image is not None and not os.access(settings.slate_image, os.R_OK):
+        raise CannotStart(f"cannot read {ENV_PREFIX}SLATE_IMAGE={settings.slate_image}")
     async with AsyncExitStack() as stack:
         redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL)
         stack.push_async_callback(redis.aclose)

@@ -18,7 +18,7 @@ import structlog
 
 from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
-from antlive.listener import listen_http
+from antlive.listener import listen_http, listen_problem
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_data_dir, lock_media_dir, usable
 from antlive.ready_stream import ReadyStream, ready_stream
@@ -180,9 +180,7 @@ class Supervisor:
         try:
             return listen_http(self._settings)
         except OSError as error:
-            where = f"{self._settings.bind}:{self._settings.http_port} ({ENV_PREFIX}HTTP_PORT)"
-            text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
-            raise StartFailed(f"cannot listen on {where}: {text}") from error
+            raise StartFailed(listen_problem(self._settings, "HTTP_PORT", self._settings.http_port, error)) from error
 
     async def _prepare(self) -> ReadyStream:
         client = open_redis(self._redis_url)

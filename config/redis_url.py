@@ -5,7 +5,7 @@
     redis+cluster://[user:password@]host[:port],…                  the master that has our hash slot
 
 `rediss+sentinel` and `rediss+cluster` are TLS. Sentinels that want a login get `sentinel_username` and
-`sentinel_password` from the query; all other options of the query are redis-py's, such as `ssl_ca_certs`.
+`sentinel_password` from the query; the other options of the query are redis-py's, such as `ssl_ca_certs`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,19 @@ from enum import Enum
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from redis.asyncio.connection import parse_url
+
 CLUSTER_PREFIX: Final = "{antlive}:"
 """Of all keys on a cluster: what is in braces decides the hash slot, so they are all in one."""
 _DEFAULT_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
 _PREFIX_OPTION: Final = "prefix"
+_OPTIONS: Final = frozenset({"db", "username", "password", "client_name", "health_check_interval"}) | {
+    f"socket_{name}" for name in ("timeout", "connect_timeout", "keepalive")
+}
+_TLS_OPTIONS: Final = frozenset(
+    f"ssl_{name}"
+    for name in ["ca_certs", "ca_path", "certfile", "keyfile", "password", "cert_reqs", "check_hostname", "ciphers"]
+)
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
@@ -57,6 +66,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     if not kind_name:
         if parts.scheme != "unix":
             _host(parts.netloc.rpartition("@")[2], _DEFAULT_PORTS["cluster"])
+        _check_options(url)
         return RedisUrl(kind=Kind.SERVER, hosts=(), server_url=url)
     login, at, names = parts.netloc.rpartition("@")
     hosts = tuple(_host(name, _DEFAULT_PORTS[kind_name]) for name in names.split(","))
@@ -77,6 +87,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     first_host, first_port = hosts[0]
     first = f"{login}{at}{f'[{first_host}]' if ':' in first_host else first_host}:{first_port}"
     server_url = urlunsplit((scheme, first, "/".join(["", *path]), urlencode(options), ""))
+    _check_options(server_url)
     return RedisUrl(
         kind=Kind(kind_name),
         hosts=hosts,
@@ -103,6 +114,15 @@ def complete_redis_url(
     if parts.scheme.endswith("+cluster"):
         options.append((_PREFIX_OPTION, prefix))
     return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options), parts.fragment))
+
+
+def _check_options(server_url: str) -> None:
+    parts = urlsplit(server_url)
+    known = _OPTIONS | (_TLS_OPTIONS if parts.scheme == "rediss" else set())
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            raise ValueError(f"has an unknown option {name[:40]!r}; known: {', '.join(sorted(known))}")
+    parse_url(server_url)  # raises for a value that can't be one, and names the option
 
 
 def _host(name: str, default_port: int) -> tuple[str, int]:

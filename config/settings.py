@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="private key (PEM) of tls_cert")
     srt_port: Port = Field(9000, description="UDP port of SRT ingest")
     bind: str = Field("0.0.0.0", description="address that the listeners bind to")
-    public_host: str = Field("localhost", min_length=1, description="host in the URLs that the API hands out")
+    public_host: str = Field(
+        "localhost", pattern=r"^[^\s/?#@]+$", description="host in the URLs that the API hands out"
+    )
     playback_url: str | None = Field(
         None,
         pattern="^https?://[^/?#]+/?$",
@@ -152,12 +154,17 @@ class Settings(BaseSettings):
     )
     redis_prefix: str = Field(
         DEFAULT_REDIS_PREFIX,
+        min_length=1,
+        max_length=100,
+        pattern="^[!-~]+$",
         validate_default=True,
         description="prefix of every Redis key; on a cluster it holds a hash tag, and is `{antlive}:` by default",
     )
     api_key: str | None = Field(
         None,
         min_length=8,
+        max_length=200,
+        pattern="^[!-~]+$",
         repr=False,
         description="API key of environment `default`; default: generated once, kept in data_dir",
     )
@@ -276,6 +283,8 @@ class Settings(BaseSettings):
             raise PydanticCustomError("redis", "{name} needs redis_url", {"name": alone[0]})
         if self.redis_ca is not None and not str(self.redis_url).startswith("rediss"):
             raise PydanticCustomError("redis", "redis_ca needs a redis_url with TLS (rediss://)", {})
+        if self.redis_ca is not None and not self.redis_ca.is_file():
+            raise PydanticCustomError("redis", "redis_ca: no file at {path}", {"path": str(self.redis_ca)})
         if self.chunk_s > self.part_s:
             limits = {"chunk_s": self.chunk_s, "part_s": self.part_s}
             raise PydanticCustomError("chunk", "chunk_s = {chunk_s} must be at most part_s ({part_s})", limits)
@@ -373,7 +382,7 @@ def _describe(item: object) -> str:
     if within:
         return f"{name.replace('.[key]', '')} = {item['input']!r}: {item['msg']}"
     value = "<hidden>" if name in SECRETS else repr(item["input"])
-    return f"{ENV_PREFIX}{name.upper()} = {value}: {item['msg']}"
+    return f"{ENV_PREFIX}{name.upper()} = {value}: {str(item['msg']).removeprefix('Value error, ')}"
 
 
 def _refuse_unknown_variables() -> None:

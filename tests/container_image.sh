@@ -113,7 +113,7 @@ done
 
 echo "== serve, all in one"
 install -d -o 10001 -g 10001 "$work/all"
-role serve --tmpfs /media:mode=1777,notmpcopyup -v "$work/all:/data" --env ANTLIVE_BIND=127.0.0.1 --env ANTLIVE_HTTP_PORT=18082 --env ANTLIVE_RTMP_PORT=11936 --env ANTLIVE_SRT_PORT=19001 antlive serve
+role serve --tmpfs /media -v "$work/all:/data" --env ANTLIVE_BIND=127.0.0.1 --env ANTLIVE_HTTP_PORT=18082 --env ANTLIVE_RTMP_PORT=11936 --env ANTLIVE_SRT_PORT=19001 antlive serve
 until_ok "serve is not ready" curl -sf http://127.0.0.1:18082/readyz
 pod stop --time 10 serve >/dev/null
 echo "all roles of the image ran"

@@ -48,6 +48,11 @@ def test_a_cluster_and_its_prefix() -> None:
         ("redis+cluster://one:99999", "needs a host"),
         ("redis://one:99999", "needs a host"),
         ("redis://user:pass/word@host", "%2F"),
+        ("redis://host?ssl_ca_certs=x", "unknown option 'ssl_ca_certs'; known: client_name, db"),
+        ("rediss://host?foo=1", "unknown option 'foo'; known: .*ssl_ca_certs"),
+        ("redis+sentinel://host/live?foo=1", "unknown option 'foo'"),
+        ("redis://host?db=one", "Invalid value for 'db'"),
+        ("unix:///x?socket_timeout=long", "Invalid value for 'socket_timeout'"),
     ],
 )
 def test_what_is_no_such_url_is_refused(url: str, problem: str) -> None:

@@ -45,6 +45,9 @@ def test_without_any_configuration_the_defaults_hold() -> None:
         ("ANTLIVE_RECONNECT_WINDOW_S", "-1", ["ANTLIVE_RECONNECT_WINDOW_S", "-1", "0"]),
         ("ANTLIVE_HTTP_PROT", "80", ["ANTLIVE_HTTP_PROT", "unknown"]),
         ("ANTLIVE_RECORDING_RETENTION_S", "inf", ["ANTLIVE_RECORDING_RETENTION_S", "inf", "finite"]),
+        ("ANTLIVE_PUBLIC_HOST", "a b/c", ["ANTLIVE_PUBLIC_HOST", "a b/c"]),
+        ("ANTLIVE_REDIS_PREFIX", "", ["ANTLIVE_REDIS_PREFIX", "at least 1"]),
+        ("ANTLIVE_API_KEY", "ak with spaces", ["ANTLIVE_API_KEY = <hidden>", "pattern"]),
         ("ANTLIVE_DRAIN_S", "nan", ["ANTLIVE_DRAIN_S", "nan", "finite"]),
     ],
 )
