@@ -24,7 +24,7 @@ def listen_http(settings: Settings) -> socket.socket:
 
 def listen_problem(settings: Settings, port_setting: str, port: int, error: OSError) -> str:
     """Why there is no listener, in one line that names the setting to blame."""
-    if isinstance(error, socket.gaierror):
+    if error.errno is not None and error.errno < 0:  # of the resolver
         return f"cannot listen on {ENV_PREFIX}BIND={settings.bind}: no such host or address"
     # asyncio repeats the address in its own text; the system's words are enough.
     text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
