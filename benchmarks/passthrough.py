@@ -45,7 +45,7 @@ async def _measure(node: Node, clip_source: Path, seconds: float, media: Path) -
         await node.wait_for_state(stream["streamId"], "ended")
 
     async def gone() -> bool:
-        return not any(path.is_file() for path in media.rglob("*")) and len(_processes(node)) == idle_processes
+        return not any(path.is_file() for path in media.glob("*/**/*")) and len(_processes(node)) == idle_processes
 
     await wait_until(gone, "the worker's end")
     kept_bytes = _memory_bytes(node) - idle_bytes

@@ -1,7 +1,6 @@
 """Thumbnails of a passthrough session, which decodes nothing else: of one keyframe in ten seconds.
 
-A keyframe costs more than anything else that is done for such a session. One that is not recorded needs the poster
-alone, and gets it half as often.
+That one costs about a quarter of all that is done for such a session.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ PIXELS_MAX = 8192 * 4320
 """What a stream declares must not cost its neighbours in the worker their memory."""
 
 _POSTER_LONG_SIDE_PX = 640
-_POSTER_EVERY_S = 2 * EVERY_S
 
 
 class KeyframeThumbnails:
@@ -33,7 +31,6 @@ class KeyframeThumbnails:
     def __init__(self, publication: Publication, *, sheets: bool) -> None:
         self._publication = publication
         self._decoding = _Decoding(sheets)
-        self._every_s = EVERY_S if sheets else _POSTER_EVERY_S
         self._next_s = 0.0
         self._made: Future[Pictures | None] | None = None
 
@@ -41,7 +38,7 @@ class KeyframeThumbnails:
         """A keyframe that is shown at this media time."""
         if start_s < self._next_s or self._made is not None:
             return
-        self._next_s = start_s + self._every_s
+        self._next_s = start_s + EVERY_S
         self._made = _thread().submit(self._decoding.pictures, config, keyframe, start_s)
 
     def publish(self) -> None:
