@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from benchmarks.nginx import running_nginx
 from packager.anywhere import SESSIONS
@@ -170,6 +171,23 @@ async def test_recordings_pass_an_edge_and_what_is_not_for_viewers_does_not(
 ) -> None:
     assert (await cache.get(path))[0] == 404  # this origin has no recordings
     assert bool(cache.asked[path]) is is_asked
+
+
+@pytest.mark.parametrize("spelling", ["/live//{}", "/live/x/../{}", "/live/{}?page=7", "/live/{}%3Fpage=7"])
+async def test_odd_spellings_of_a_path_spoil_nothing_for_others(cache: Edge, spelling: str) -> None:
+    path = f"{BASE}/720p/0.m4s"
+    odd = spelling.format(path.removeprefix("/live/"))
+    # As it is written: a client library would tidy it up.
+    async with cache.client.get(URL(cache.url + odd, encoded=True)) as response:
+        await response.read()
+    assert (await cache.get(path))[0] == 200
+
+
+async def test_browsers_may_ask_first(edge: Edge) -> None:
+    url = f"{edge.url}{BASE}/720p/0.m4s"
+    async with edge.client.options(url, headers={"Origin": "https://a.example"}) as response:
+        assert response.status == 204
+        assert "GET" in response.headers["Access-Control-Allow-Methods"]
 
 
 async def test_ranges(edge: Edge) -> None:
