@@ -173,7 +173,7 @@ class Recorder:
         if pending_bytes and self._uploader is not None:
             problems.append(self._uploader.problem)
         problems.append(self.reading.unreadable.get(recording_id, ""))
-        return Storage(pending_bytes, next(filter(None, problems), ""))
+        return Storage(pending_bytes, "; ".join(dict.fromkeys(filter(None, problems))))
 
     async def last_look(self) -> None:
         """Store what there is now, and stop following."""

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -41,7 +42,14 @@ _LINES: Final = "application/x-ndjson"
 class Uploader:
     """Runs beside a `Recorder`, with which it shares the spool."""
 
-    def __init__(self, recordings_dir: Path, node_id: str, store: ObjectStore, spool: Spool) -> None:
+    def __init__(
+        self,
+        recordings_dir: Path,
+        node_id: str,
+        store: ObjectStore,
+        spool: Spool,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._dir = recordings_dir
         self._node_id = node_id
         self._store = store
@@ -49,6 +57,7 @@ class Uploader:
         self._done: dict[str, set[tuple[str, str]]] = {}  # rendition and file of what the store has, of those that grow
         self._unsaid: set[str] = set()  # recordings whose journal in the store is behind
         self._due_s: dict[str, float] = {}  # when their journals may go there again
+        self._sleep = sleep
         self._removals = Removals(recordings_dir, store)
         self._failures = 0
         self._looked = False
@@ -65,10 +74,10 @@ class Uploader:
                 busy = await self.round()
             except (StoreError, OSError) as error:
                 self._has_failed(error.strerror or str(error) if isinstance(error, OSError) else str(error))
-                await asyncio.sleep(_BACKOFF_S[min(self._failures, len(_BACKOFF_S)) - 1])
+                await self._sleep(_BACKOFF_S[min(self._failures, len(_BACKOFF_S)) - 1])
             else:
                 if not busy:
-                    await asyncio.sleep(_POLL_S)
+                    await self._sleep(_POLL_S)
 
     async def round(self) -> bool:
         """Do what is next; whether there may be more. Raises `StoreError`: what was not done stays to be done."""

@@ -10,6 +10,8 @@ import pytest
 from control.webhooks.dispatcher import Backoff, Shares
 from control.webhooks.policy import WebhookPolicy
 from control.webhooks.signing import new_secret, signature
+from streams.recording_model import RecordingProgress, RecordingState
+from streams.recordings import RecordingStore
 from streams.store import StreamStore
 from streams.webhook_model import Delivery, DeliveryState, Webhook
 from streams.webhook_store import WebhookStore
@@ -335,3 +337,35 @@ async def test_a_full_queue_is_told_of_and_kept_in_order(store: StreamStore, web
     dead = await deliveries_of(webhooks, webhook, DeliveryState.DEAD)
     assert [delivery.seq for delivery in dead] == [4, 3]
     assert dead[0].error == "not tried: 2 deliveries were waiting already"
+
+
+async def test_what_becomes_of_recordings_is_delivered_in_order(
+    store: StreamStore, webhooks: WebhookStore, clock: Clock, good: Receiver
+) -> None:
+    webhook = await add_webhook(webhooks, good.url)
+    recordings = RecordingStore(store.redis, store.keys)
+    stream = await add_stream(store)
+    async with running(store, clock):
+        for number, end in enumerate((RecordingState.READY, RecordingState.FAILED)):
+            recording_id = f"rec_01k0000000000000000000000{number}"
+            for state in (RecordingState.RECORDING, end):
+                await recordings.put(
+                    recording_id,
+                    stream_id=stream.stream_id,
+                    session_id=recording_id.replace("rec_", "se_"),
+                    progress=RecordingProgress(
+                        state=state, duration_s=4.0, reason="disk_full" if state is RecordingState.FAILED else ""
+                    ),
+                )
+            await recordings.delete(recording_id, stream_id=stream.stream_id, env=ENV, reason="api")
+        await until(lambda: len(good.requests) == 7)
+    told = [request.event for request in good.requests[1:]]
+    assert [(event["type"], event["data"]["recordingId"][-1], event["reason"]) for event in told] == [
+        *(("recording.started", "0", "started"), ("recording.ready", "0", "ready"), ("recording.deleted", "0", "api")),
+        *(("recording.started", "1", "started"), ("recording.failed", "1", "disk_full")),
+        ("recording.deleted", "1", "api"),
+    ]
+    assert told[4]["data"] == {"recordingId": "rec_01k00000000000000000000001", "duration": 4.0, "size": 0, "gaps": 0}
+    for request in good.requests:
+        timestamp_s = int(request.headers["webhook-timestamp"])
+        assert request.headers["webhook-signature"] == signature(webhook.secret, request.id, timestamp_s, request.body)

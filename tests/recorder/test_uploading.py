@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -178,6 +179,48 @@ async def test_a_full_spool_is_said_and_nothing_that_is_listed_is_given_up(
     (gap,) = uploading.session.summary.gaps
     whole = set.intersection(*(set(media_of(s3, uploading.session.recording_id, name)) for name in ("720p", "audio")))
     assert gap.reason == "not_recorded" and gap.duration_s == pytest.approx(2 * (44 - len(whole)))
+
+
+@pytest.mark.parametrize("limit_bytes", [1 << 30, 200_000])
+async def test_a_store_that_is_away_for_ten_minutes(
+    writer: RecordedWriter, tmp_path: Path, s3: S3Server, limit_bytes: int
+) -> None:
+    """Ten minutes of the uploader's clock, in which a session publishes 300 segments of two renditions."""
+    uploading = Uploading(writer, tmp_path / "recordings", s3, limit_bytes)
+    recording_id = uploading.session.recording_id
+    uploading.publish(2)
+    await uploading.upload()
+    s3.stop()
+    slept_s: list[float] = []
+    largest_bytes = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal largest_bytes
+        slept_s.append(seconds)
+        uploading.publish(round(sum(slept_s) / SEGMENT_S) + 2 - writer.msn)
+        largest_bytes = max(largest_bytes, sum(map(len, uploading.here.values())))
+        if sum(slept_s) >= 600 and s3.process is None:
+            s3.start()
+        elif s3.process is not None and not uploading.uploader.problem and not uploading.spool.size_bytes:
+            raise asyncio.CancelledError
+
+    uploading.uploader = Uploader(tmp_path / "recordings", NODE, s3.store(), uploading.spool, sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await uploading.uploader.run()
+    assert max(slept_s) == 15.0 and sum(slept_s) < 660, "what waits goes up as soon as the store is back"
+    uploading.finish()
+    await uploading.upload()
+    summary, there = uploading.session.summary, media_of(s3, recording_id)
+    assert summary.duration_s == writer.msn * SEGMENT_S and largest_bytes < limit_bytes
+    if limit_bytes == 1 << 30:
+        assert summary.gaps == [] and there == files(*range(writer.msn))
+    else:
+        (gap,) = summary.gaps
+        audio = media_of(s3, recording_id, "audio")
+        first, last = len(set(there) & set(audio)), writer.msn - 1
+        assert there[:90] == files(*range(90)) and there[-1] == f"{last}.m4s"
+        assert gap.reason == "not_recorded" and gap.duration_s == pytest.approx(SEGMENT_S * (writer.msn - first))
+    assert not uploading.here and uploading.session.problem == ""
 
 
 async def test_what_breaks_between_upload_and_removal_is_found_again(
