@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _MAX_CHARACTERS: Final = 200
 _ADDRESS = re.compile(r"(?:connecting to|reading from|writing to) (\S+?)\.? ")
+_CONNECTING = re.compile(r"Error -?\d+ connecting to \S+?\. (.+?)\.?")
 _NO_LOGIN_SENT: Final = ("HELLO must be called", "Authentication required", "NOAUTH")
 _QUOTED_FROM: Final = "with args beginning"
 """A server that does not know a command repeats what came with it; with HELLO or AUTH that is a password."""
@@ -80,5 +81,7 @@ def _plain(error: BaseException) -> str:
     """The error's own text, as far as it is the server's or the client's and quotes nobody."""
     if isinstance(error, RedisError) and str(error):
         text = str(error).partition(_QUOTED_FROM)[0] if isinstance(error, ResponseError) else str(error)
+        if match := _CONNECTING.fullmatch(text):  # the cause is not kept everywhere
+            text = match[1].lower()
         return " ".join(text.split()).rstrip(" ,.")[:_MAX_CHARACTERS]
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from streams.connection import open_redis
@@ -65,3 +66,8 @@ async def test_each_way_to_fail_is_told(tmp_path: Path) -> None:
 def test_what_a_server_quotes_is_left_out() -> None:
     quoting = ResponseError(f"unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' '{PASSWORD}'")
     assert problem_of(quoting) == "unknown command 'HELLO'"
+
+
+def test_a_cause_that_is_not_kept_is_read_from_the_text() -> None:
+    alone = RedisConnectionError("Error 111 connecting to redis:6379. Connection refused.")
+    assert problem_of(alone) == "redis:6379: connection refused"
