@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from antlive.keys_command import url_of_serve
 from antlive.node import NodeFiles
+from config.logs import LogStyle, configure_logs
 from config.settings import MAX_DRAIN_S, Settings
 from streams.connection import open_redis
 from streams.keys import Keys
@@ -38,6 +39,7 @@ def _drain(settings: Settings, options: argparse.Namespace) -> int:
     if not 0 < seconds <= MAX_DRAIN_S:
         print(f"antlive: --seconds {seconds:g} is not above 0 and at most {MAX_DRAIN_S}", file=sys.stderr)
         return 2
+    configure_logs("drain", LogStyle(settings.log_format, "warning"))
     url = settings.full_redis_url or url_of_serve(settings.data_dir)
     if url is None:
         print(

@@ -53,6 +53,7 @@ class _Report:
     started: bool = False
     is_told: bool = False
     next_s: float = 0.0
+    is_orphan: bool = False  # said to have no stream
 
 
 class RedisTeller:
@@ -150,8 +151,9 @@ class RedisTeller:
     async def _tell(self, recording_id: str, report: _Report, recorder: Recorder) -> None:
         stream_id = await self._stream_id(recording_id, report)
         if stream_id is None:
-            log.error("recording_without_stream", recording_id=recording_id, edge_id=report.edge_id)
-            report.is_told = True
+            if not report.is_orphan:
+                log.error("recording_without_stream", recording_id=recording_id, edge_id=report.edge_id)
+            report.is_told = report.is_orphan = True
             return
         progress = report.progress
         if report.is_partial and not report.started:
