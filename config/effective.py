@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
+from config.redis_url import split_url
 from config.settings import SECRETS, Settings
 
 MASK = "********"
@@ -43,7 +44,7 @@ def _inline(value: object) -> str:
 
 def without_password(url: str) -> str:
     """A URL whose password, and query, which may hold one, are masked."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     netloc = f"{name}{colon and ':' + MASK}{at}{host}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from redis.asyncio.connection import parse_url
 
@@ -54,9 +54,18 @@ class RedisUrl:
         return f"RedisUrl(kind={self.kind}, hosts={self.hosts})"
 
 
+def split_url(url: str) -> SplitResult:
+    """As `urlsplit`, whose newer versions refuse an IPv6 address that is not the only host."""
+    rest, _, fragment = url.partition("#")
+    rest, _, query = rest.partition("?")
+    scheme, _, rest = rest.partition("://")
+    netloc, slash, path = rest.partition("/")
+    return SplitResult(scheme.lower(), netloc, f"{slash}{path}", query, fragment)
+
+
 def parse_redis_url(url: str) -> RedisUrl:
     """Raises `ValueError` for what is no such URL; its text does not repeat the URL."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     scheme, _, kind_name = parts.scheme.partition("+")
     is_known = scheme in ("redis", "rediss") and kind_name in ("", *_DEFAULT_PORTS)
     if not is_known and parts.scheme != "unix":
@@ -102,7 +111,7 @@ def complete_redis_url(
     url: str, *, username: str | None, password: str | None, ca_file: str | None, prefix: str
 ) -> str:
     """The URL with what is set apart from it: login, certificate authority (PEM file), prefix of all keys."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     own_login, at, hosts = parts.netloc.rpartition("@")
     own_user, _, own_password = own_login.partition(":")
     user = own_user if username is None else quote(username, safe="")

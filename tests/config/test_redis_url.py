@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from config.effective import effective_toml
-from config.redis_url import Kind, complete_redis_url, has_hash_tag, parse_redis_url
+from config.effective import MASK, effective_toml, without_password
+from config.redis_url import Kind, complete_redis_url, has_hash_tag, parse_redis_url, split_url
 from config.settings import Settings, SettingsError, load_settings
 
 
@@ -107,3 +108,29 @@ def test_what_belongs_to_a_redis_of_ones_own_needs_its_url(monkeypatch: pytest.M
     monkeypatch.setenv("ANTLIVE_REDIS_CA", "/ca.pem")
     with pytest.raises(SettingsError, match="redis_ca needs a redis_url with TLS"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:p@host:1/2?db=3#x",
+        "unix:///run/r.sock?db=2",
+        "rediss+cluster://a,b:7/0",
+        "redis://[::1]:5",
+        "nonsense",
+        "",
+    ],
+)
+def test_a_url_is_split_as_others_are(url: str) -> None:
+    parts, usual = split_url(url), urlsplit(url)
+    if "://" in url:
+        assert parts == usual
+    else:
+        assert parts.netloc == usual.netloc == ""
+
+
+def test_an_ipv6_address_may_stand_anywhere() -> None:
+    url = "redis+sentinel://u:p@one,[::1]:6,[::2]/live"
+    assert parse_redis_url(url).hosts == (("one", 26379), ("::1", 6), ("::2", 26379))
+    assert without_password(url) == url.replace(":p@", f":{MASK}@")
+    assert complete_redis_url(url, username="x", password=None, ca_file=None, prefix="") == url.replace("u:", "x:")
