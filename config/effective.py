@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlunsplit
 
+from config.fitting import MASK
 from config.redis_url import split_url
 from config.settings import SECRETS, Settings
-
-MASK = "********"
 
 
 def effective_toml(settings: Settings) -> str:

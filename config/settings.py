@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +20,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from config.fitting import check_together
 from config.ladders import LADDERS, PASSTHROUGH, Ladder
 from config.own_ladders import OwnLadder, OwnLadders, check_names
 from config.redis_url import CLUSTER_PREFIX, Kind, complete_redis_url, has_hash_tag, parse_redis_url
@@ -271,23 +271,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.rtmps_port is not None and (self.tls_cert is None or self.tls_key is None):
-            raise PydanticCustomError("tls", "rtmps_port {port} needs tls_cert and tls_key", {"port": self.rtmps_port})
-        if (self.recording_store_access_key is None) != (self.recording_store_secret_key is None):
-            message = "recording_store_access_key and recording_store_secret_key need each other"
-            raise PydanticCustomError("store_keys", message)
-        if self.recording_store is None and self.recording_store_endpoint is not None:
-            raise PydanticCustomError("store", "recording_store_endpoint needs recording_store")
-        apart = ("redis_username", "redis_password", "redis_ca")
-        if self.redis_url is None and (alone := [name for name in apart if getattr(self, name) is not None]):
-            raise PydanticCustomError("redis", "{name} needs redis_url", {"name": alone[0]})
-        if self.redis_ca is not None and not str(self.redis_url).startswith("rediss"):
-            raise PydanticCustomError("redis", "redis_ca needs a redis_url with TLS (rediss://)", {})
-        if self.redis_ca is not None and not self.redis_ca.is_file():
-            raise PydanticCustomError("redis", "redis_ca: no file at {path}", {"path": str(self.redis_ca)})
-        if self.chunk_s > self.part_s:
-            limits = {"chunk_s": self.chunk_s, "part_s": self.part_s}
-            raise PydanticCustomError("chunk", "chunk_s = {chunk_s} must be at most part_s ({part_s})", limits)
+        check_together(self, SECRETS)
         return self
 
     @classmethod

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.effective import MASK, effective_toml, without_password
+from config.effective import effective_toml, without_password
+from config.fitting import MASK
 from config.redis_url import Kind, complete_redis_url, has_hash_tag, parse_redis_url, split_url
 from config.settings import Settings, SettingsError, load_settings
 

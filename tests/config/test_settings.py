@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from config.effective import MASK, effective_toml
+from config.effective import effective_toml
+from config.fitting import MASK
 from config.settings import Settings, SettingsError, load_settings
 
 SECRET = "ak_very_secret"
@@ -178,6 +179,18 @@ def test_what_is_in_force_is_shown_without_secrets(monkeypatch: pytest.MonkeyPat
     assert shown["redis_url"] == f"rediss://live:{MASK}@redis:6380/1?password={MASK}&ssl_cert_reqs=none"
     assert "# rtmps_port =" in text
     assert all(name in text for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(("name", "value"), [("API_KEY", "ak_very_secret"), ("REDIS_URL", "redis://:hunter22@redis")])
+def test_a_mask_is_not_taken_for_the_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"ANTLIVE_{name}", value)
+    (tmp_path / "antlive.toml").write_text(effective_toml(load_settings()))
+    monkeypatch.delenv(f"ANTLIVE_{name}")
+    monkeypatch.setenv("ANTLIVE_CONFIG", str(tmp_path / "antlive.toml"))
+    with pytest.raises(SettingsError, match=f"{name.lower()} holds what `antlive config` shows"):
+        load_settings()
 
 
 def test_what_is_shown_can_be_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
