@@ -9,21 +9,28 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from antlive.children import Child, StartFailed
+from antlive.node_locks import told
 from streams.connection import open_redis
 from streams.problems import LOGIN_REFUSED, problem_of
 
+DIRECTORY = "redis"
+"""Of its files, in the data directory."""
 LOG_FILE = "redis.log"
-"""In the directory of its data."""
+"""In that directory."""
 
 
 def redis_child(data_dir: Path, socket_path: Path) -> Child:
-    """The child process. Raises `StartFailed` when no redis-server is installed."""
+    """The child process.
+
+    Raises `StartFailed` when no redis-server is installed, `DirectoryUnusable` when its files can't be written.
+    """
     executable = shutil.which("redis-server")
     if executable is None:
         raise StartFailed("no redis-server on PATH: run `make setup`, or set ANTLIVE_REDIS_URL")
-    directory = data_dir / "redis"
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)  # webhooks' secrets lie in there in clear
+    directory = data_dir / DIRECTORY
+    with told(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)  # webhooks' secrets lie in there in clear
     command = [executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"]
     command += ["--dir", str(directory.resolve()), "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
     # What it has to say would only hide the welcome.
@@ -31,8 +38,8 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
     return Child("redis", command, {"LC_ALL": "C"}, stop_s=1.5)
 
 
-async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:
-    """Return once the server answers a PING. Raises `StartFailed`."""
+async def wait_for_redis(url: str, child: Child | None = None, timeout_s: float = 10.0) -> None:
+    """Return once the server, which may be a child of ours, answers a PING. Raises `StartFailed`."""
     client = open_redis(url)
     problem = "no answer"
     try:
@@ -45,6 +52,10 @@ async def wait_for_redis(url: str, timeout_s: float = 10.0) -> None:
                     raise StartFailed(f"cannot use Redis (ANTLIVE_REDIS_URL): {problem_of(error)}") from None
                 except (RedisError, OSError) as error:
                     problem = problem_of(error)
+                    code = child.process.returncode if child is not None and child.process is not None else None
+                    if code is not None:
+                        where = f"{DIRECTORY}/{LOG_FILE} in the data directory"
+                        raise StartFailed(f"redis-server ended with exit code {code}: {where} says why") from None
                     await asyncio.sleep(0.02)
     except TimeoutError:
         text = f"cannot use Redis (ANTLIVE_REDIS_URL) within {timeout_s:g} s: {problem}"

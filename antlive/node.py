@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from antlive.node_locks import DirectoryUnusable, locked, usable
+from antlive.node_locks import DirectoryUnusable, locked, told, usable
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _API_KEY_CHARACTERS = 32
@@ -25,7 +25,8 @@ class NodeFiles:
     @property
     def has_node(self) -> bool:
         """Whether a node has ever run on this directory."""
-        return (self.data_dir / "node_id").is_file()
+        with told(path := self.data_dir / "node_id"):
+            return path.is_file()
 
     def node_id(self) -> str:
         """This node's id, made once."""
@@ -39,12 +40,14 @@ class NodeFiles:
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The object in this file, or None when there is none. Raises `DirectoryUnusable`."""
+        path = self.data_dir / name
         try:
-            value = json.loads((self.data_dir / name).read_text())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise DirectoryUnusable(f"cannot read {self.data_dir / name}: {error.strerror}") from error
+            with told(path):
+                if not path.exists():
+                    return None
+                value = json.loads(path.read_text())
+        except ValueError:
+            raise DirectoryUnusable(f"cannot use {path}: it is no JSON; remove it") from None
         return value if isinstance(value, dict) else None
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
@@ -83,7 +86,7 @@ class NodeFiles:
     def _text(self, name: str, make: Any) -> str:
         path = usable("DATA_DIR", self.data_dir) / name
         # Several processes of a node may start at once: what the first of them makes counts.
-        with locked(self.data_dir):
+        with told(path), locked(self.data_dir):
             if path.is_file() and (text := path.read_text().strip()):
                 return text
             text = str(make())

@@ -114,8 +114,18 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What the system has against this file or directory, as `DirectoryUnusable`."""
+    try:
+        yield
+    except OSError as error:
+        raise DirectoryUnusable(f"cannot use {path}: {error.strerror or error}") from error
+
+
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with told(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _taken(fd: int, kind: int) -> bool:

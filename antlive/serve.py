@@ -104,7 +104,7 @@ class Supervisor:
                 await stop
                 if not signals.at_once.is_set():
                     await self._drain(signals, watchers["ingest"])
-        except StartFailed as error:
+        except (StartFailed, DirectoryUnusable) as error:
             print(f"antlive: {error}", file=sys.stderr)
             return 1
         finally:
@@ -144,11 +144,12 @@ class Supervisor:
         http = self._http = self._listen()
         # Ingest tells other nodes where the origin is, and starts before it.
         self._environment[ENV_PREFIX + "HTTP_PORT"] = str(http.getsockname()[1])
+        redis: Child | None = None
         if self._embedded:
             redis = redis_child(self._settings.data_dir, self._socket_path)
             self._children.append(redis)
             await redis.start()
-        await wait_for_redis(self._redis_url)
+        await wait_for_redis(self._redis_url, redis)
         stream = await self._prepare()
         # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
         web_command = [*role_command("web"), "--http-fd", str(http.fileno())]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlunsplit
 
 from config.fitting import MASK
-from config.redis_url import split_url
+from config.redis_url import joined_url, split_url
 from config.settings import SECRETS, Settings
 
 
@@ -51,4 +50,4 @@ def without_password(url: str) -> str:
         f"{key}{equals}{MASK if 'pass' in key.lower() else value}"
         for key, equals, value in (pair.partition("=") for pair in parts.query.split("&") if pair)
     )
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    return joined_url(parts._replace(netloc=netloc, query=query))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
@@ -63,6 +63,12 @@ def split_url(url: str) -> SplitResult:
     return SplitResult(scheme.lower(), netloc, f"{slash}{path}", query, fragment)
 
 
+def joined_url(parts: SplitResult) -> str:
+    """As `urlunsplit`, which leaves `//` out where no host follows."""
+    query, fragment = (f"{sign}{text}" if text else "" for sign, text in (("?", parts.query), ("#", parts.fragment)))
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{query}{fragment}"
+
+
 def parse_redis_url(url: str) -> RedisUrl:
     """Raises `ValueError` for what is no such URL; its text does not repeat the URL."""
     parts = split_url(url)
@@ -95,7 +101,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     username, password = (options.pop(name, None) for name in _SENTINEL_OPTIONS)
     first_host, first_port = hosts[0]
     first = f"{login}{at}{f'[{first_host}]' if ':' in first_host else first_host}:{first_port}"
-    server_url = urlunsplit((scheme, first, "/".join(["", *path]), urlencode(options), ""))
+    server_url = joined_url(SplitResult(scheme, first, "/".join(["", *path]), urlencode(options), ""))
     _check_options(server_url)
     return RedisUrl(
         kind=Kind(kind_name),
@@ -122,7 +128,7 @@ def complete_redis_url(
         options.append(("ssl_ca_certs", ca_file))
     if parts.scheme.endswith("+cluster"):
         options.append((_PREFIX_OPTION, prefix))
-    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options), parts.fragment))
+    return joined_url(parts._replace(netloc=netloc, query=urlencode(options)))
 
 
 def _check_options(server_url: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from config.effective import effective_toml, without_password
 from config.fitting import MASK
-from config.redis_url import Kind, complete_redis_url, has_hash_tag, parse_redis_url, split_url
+from config.redis_url import Kind, complete_redis_url, has_hash_tag, joined_url, parse_redis_url, split_url
 from config.settings import Settings, SettingsError, load_settings
 
 
@@ -125,7 +125,9 @@ def test_what_belongs_to_a_redis_of_ones_own_needs_its_url(monkeypatch: pytest.M
 def test_a_url_is_split_as_others_are(url: str) -> None:
     parts, usual = split_url(url), urlsplit(url)
     if "://" in url:
-        assert parts == usual
+        assert parts == usual and joined_url(parts) == url
+        completed = complete_redis_url(url, username=None, password=None, ca_file=None, prefix="")
+        assert completed.startswith(url.partition("#")[0])
     else:
         assert parts.netloc == usual.netloc == ""
 

@@ -73,6 +73,23 @@ def test_processes_that_start_at_once_are_one_node(tmp_path: Path) -> None:
     assert len(ids) == 8 and len(set(ids)) == 1
 
 
+def test_files_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    (tmp_path / "node_id").mkdir()
+    (tmp_path / "ready_stream.json").mkdir()
+    (tmp_path / "ingest.lock").mkdir()
+    (tmp_path / "capacity.json").write_text("{")
+    settings = Settings(data_dir=tmp_path, media_dir=tmp_path / "media")
+    with pytest.raises(DirectoryUnusable, match=rf"cannot use {tmp_path}/node_id: Is a directory"):
+        files.node_id()
+    with pytest.raises(DirectoryUnusable, match=r"ready_stream\.json: Is a directory"):
+        files.read_json("ready_stream.json")
+    with pytest.raises(DirectoryUnusable, match=r"capacity\.json: it is no JSON; remove it"):
+        files.read_json("capacity.json")
+    with ExitStack() as locks, pytest.raises(DirectoryUnusable, match=r"ingest\.lock: Is a directory"):
+        lock_role(settings, "ingest", files.node_id, locks, 0)
+
+
 def test_a_directory_that_can_not_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     for directory in (tmp_path / "file", tmp_path / "file/data"):
