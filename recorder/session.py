@@ -130,6 +130,7 @@ class RecordedSession:
             return 0
         if published.waiting and self._waiting_since_s is None:
             self._waiting_since_s = time.monotonic()
+        is_only_to_close = published.has_ended and not published.waiting
         files, missed = 0, 0
         try:
             writer = self._open()
@@ -142,7 +143,8 @@ class RecordedSession:
         except OSError as error:
             self._stall(error)
         else:
-            self._set_problem("")
+            if not is_only_to_close:  # what keeps the journal from being closed is seen when that is tried
+                self._set_problem("")
             self._waiting_since_s = None
         if missed:
             log.error("segments_missed", recording_id=self.recording_id, files=missed)
@@ -174,6 +176,7 @@ class RecordedSession:
         except OSError as error:
             self._stall(error)
             raise
+        self._set_problem("")
         self.leave()
         self.mark(OVER)
         return self.summary

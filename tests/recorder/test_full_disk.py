@@ -116,7 +116,7 @@ async def test_a_recording_of_which_nothing_could_be_stored_has_failed(
 
 
 async def test_one_that_is_full_at_the_end_ends_the_recording_all_the_same(
-    place: Place, monkeypatch: pytest.MonkeyPatch, small_disk: Disk
+    place: Place, monkeypatch: pytest.MonkeyPatch, small_disk: Disk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.settings = place.settings.model_copy(update={"recordings_dir": small_disk.recordings_dir})
     monkeypatch.setattr(recorder, "GIVE_UP_S", 1.0)
@@ -138,6 +138,7 @@ async def test_one_that_is_full_at_the_end_ends_the_recording_all_the_same(
 
         await until(gone)
     assert await types(place, stream) == ["recording.started", "recording.ready", "recording.deleted"]
+    assert capsys.readouterr().out.count("recording_stalled") == 1, "what lasts is said once"
 
 
 async def test_it_can_be_deleted_as_soon_as_its_session_is_over(place: Place, small_disk: Disk) -> None:
