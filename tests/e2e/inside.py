@@ -86,7 +86,7 @@ def processes_of(node: Node) -> list[psutil.Process]:
 
 def role(node: Node, name: str) -> psutil.Process:
     """The process of a role: `web`, `ingest`, or `redis-server`."""
-    for process in psutil.Process(node.process.pid).children():
+    for process in _alive(psutil.Process(node.process.pid).children()):
         command = process.cmdline()
         if command and (command[3:4] == [name] or name in command[0]):
             return process

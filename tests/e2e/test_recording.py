@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.clips import synthetic_clip
-from tests.e2e.inside import names, redis_of, role, wait_for_events, workers
+from tests.e2e.inside import names, redis_of, role, wait_for_events, wait_for_exit, workers
 from tests.e2e.node import Node, pushing, running_node, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -45,6 +45,15 @@ async def answers(node: Node) -> bool:
     """Whether the node's API is there."""
     try:
         async with node.http.get(f"{node.base_url}/openapi.json") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def is_ready(node: Node) -> bool:
+    """Whether all of the node is there, its Redis too."""
+    try:
+        async with node.http.get(f"{node.base_url}/readyz") as response:
             return response.status == 200
     except aiohttp.ClientError:
         return False
@@ -121,6 +130,10 @@ async def test_a_session_is_one_recording_over_reconnects_and_killed_processes(
         for pid in workers(node).keys() - before:
             workers(node)[pid].kill()
         await wait_for_recording(node, stream_id, "recording", duration_s=recording["duration"] + 3)
+        redis = role(node, "redis-server")
+        redis.kill()
+        await wait_for_exit([redis], 10)
+        await wait_until(lambda: is_ready(node), "Redis to come back")
         recorder = role(node, "recorder")
         recorder.suspend()  # as one whose disk hangs: the show goes on
         published = await live_end(node, stream)
