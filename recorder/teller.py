@@ -168,7 +168,8 @@ class RedisTeller:
         report.is_told = report.progress is progress
         if outcome is PutOutcome.DELETED:
             await recorder.remove(recording_id)
-        if report.is_told and progress.state is not RecordingState.RECORDING:
+            self._forget(recording_id)
+        elif report.is_told and progress.state is not RecordingState.RECORDING:
             del self._reports[recording_id]
 
     async def _tell_storage(self, recorder: Recorder) -> None:
@@ -204,7 +205,13 @@ class RedisTeller:
             if recording_id not in self._removed:
                 await recorder.remove(recording_id, in_store=recording_id in in_store)
                 self._removed.add(recording_id)
+                self._forget(recording_id)
         self._heard_s = now_s - _OVERLAP_S
+
+    def _forget(self, recording_id: str) -> None:
+        """There is nothing to tell any more of one that was deleted."""
+        for known in (self._reports, self._storage, self._over_since_s):
+            known.pop(recording_id, None)
 
     async def _close_left(self, recorder: Recorder) -> None:
         """Close what is over without its session's journal saying so here: its node was lost, or it restarted."""
