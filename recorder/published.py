@@ -21,6 +21,8 @@ class Published:
         """What is to be recorded, in order."""
         self.has_ended = False
         self.is_gone = False
+        self.left_out = 0
+        """How many segments do not wait any more, because they are lost between two others."""
         self._session_dir = session_dir
         self._reader = JournalReader(session_dir / FILE_NAME, keep=True)
         self._starts_s: dict[tuple[str, int], float] = {}
@@ -92,6 +94,7 @@ class Published:
             for before, record, after in zip(records, records[1:], records[2:], strict=False)
             if before.discontinuities == record.discontinuities == after.discontinuities
         }
+        self.left_out += len(between)
         for place in between:
             self._starts_s.pop(place, None)
         self.waiting = deque(

@@ -15,7 +15,7 @@ import structlog
 
 from config.session import RECORDED_FILE
 from packager.recordings.recording import JOURNALS, recording_id_of
-from packager.recordings.records import Line, OverRecord
+from packager.recordings.records import Line, OverRecord, StoredSegment
 from packager.recordings.summary import Summary
 from packager.records import RenditionRecord, SegmentRecord, ThumbnailRecord
 from recorder.published import Published
@@ -154,7 +154,7 @@ class RecordedSession:
         """Wait no more for what can't be stored: it is lost, and the session's files may go."""
         self.has_given_up = True
         self._published.has_ended = True
-        self.summary = self._summary_without(self._published.lost(everything=True))
+        self.summary = self._summary_without(self._lost())
         log.error("segments_given_up", recording_id=self.recording_id, problem=self.problem)
         self.mark(OVER)
 
@@ -167,15 +167,19 @@ class RecordedSession:
                 for rendition in self._published.waiting:
                     if isinstance(rendition, RenditionRecord):
                         writer.note(rendition)
-                lost = self._published.lost(everything=True)
-                lines = [*(writer.missing(record, self._published.start_s(record)) for record in lost), *lines]
+                lines[:0] = [writer.missing(record, self._published.start_s(record)) for record in self._lost()]
             writer.append(*lines)
+            for line in lines:
+                if isinstance(line, StoredSegment):
+                    self._tally.count(line)
             if len(list(self.directory.glob(JOURNALS))) > 1:
                 writer.read_anew()
             self.summary = writer.summary()
         except OSError as error:
             self._stall(error)
             raise
+        if self.has_given_up:
+            self.problem = ""
         self._set_problem("")
         self.leave()
         self.mark(OVER)
@@ -231,7 +235,14 @@ class RecordedSession:
             self._lost_to = "spool_full"
         else:
             self._lost_to = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_failed"
-        self.summary = self._summary_without(self._published.lost(everything=self.has_given_up))
+        self.summary = self._summary_without(self._lost())
+
+    def _lost(self) -> list[SegmentRecord]:
+        """See `Published.lost`; all that waits after it was given up."""
+        before = self._published.left_out
+        lost = self._published.lost(everything=self.has_given_up)
+        self._tally.count_missed(self._published.left_out - before)
+        return lost
 
     def _summary_without(self, lost: list[SegmentRecord]) -> Summary:
         """What there is to say while the journal can't: it will say that these are missing."""

@@ -18,6 +18,11 @@ class Tally:
     """Segments that were published and could not be had any more."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def count_missed(self, segments: int) -> None:
+        """Segments were missed of which there is no line: they lie between two others that were."""
+        with self._lock:
+            self.missed += segments
+
     def count(self, segment: StoredSegment) -> None:
         """A segment was noted, stored or missing."""
         with self._lock:

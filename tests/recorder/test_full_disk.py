@@ -11,6 +11,7 @@ from packager.recordings.timeline import Gap
 from recorder import recorder
 from recorder.session import RecordedSession
 from recorder.storing import Disk
+from recorder.tally import Tally
 from streams.model import Stream
 from streams.recording_model import RecordingEntry, RecordingState
 from streams.recordings import RecordingBusy
@@ -49,8 +50,8 @@ def test_one_that_is_full_from_the_start_leaves_a_gap_that_is_said_at_once(
 
 
 def test_what_waits_for_a_disk_is_bounded(writer: RecordedWriter, small_disk: Disk) -> None:
-    fill(small_disk.recordings_dir)
-    session = RecordedSession(writer.directory, small_disk, "node_a")
+    ballast, tally = fill(small_disk.recordings_dir), Tally()
+    session = RecordedSession(writer.directory, small_disk, "node_a", tally)
     waiting = []
     for _ in range(300):
         writer.segments(1)
@@ -58,8 +59,11 @@ def test_what_waits_for_a_disk_is_bounded(writer: RecordedWriter, small_disk: Di
         waiting.append(len(session._published.waiting))
     assert max(waiting) < 100
     session.give_up()
-    assert session.summary.gaps == [Gap(start_ms=unix_ms(0), duration_s=600.0, reason="not_recorded")]
+    gap = Gap(start_ms=unix_ms(0), duration_s=600.0, reason="not_recorded")
+    assert session.summary.gaps == [gap]
     assert not session.summary.has_media and session.lost_to == "disk_full"
+    ballast.unlink()
+    assert session.finish().gaps == [gap] and tally.missed == 600
 
 
 async def types(place: Place, stream: Stream) -> list[str]:
