@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Final
@@ -21,19 +20,18 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy
 from antlive.probes import add_probes, of_node
 from antlive.process_metrics import ProcessMetrics
+from antlive.redis_state import RedisState
 from antlive.response_headers import add_response_headers
-from config.families import gauge, gauges
+from config.families import gauge
 from config.rounds import served_at_once
 from config.settings import ENV_PREFIX
 
 PATH: Final = "/metrics"
-_PING_S: Final = 0.5
 _OTHERS_S: Final = 2.0
 OTHERS: Final = ("ingest", "recorder")
 """The roles that answer on a socket."""
@@ -50,37 +48,24 @@ class MetricsPage:
     def __init__(self, role: str, redis: Redis | None, ask: str | None = None) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(ProcessMetrics(role))
-        self._role = role
-        self._redis = redis
+        self.redis_state = None if redis is None else RedisState(role, redis)
+        if self.redis_state is not None:
+            self.registry.register(self.redis_state)
         self._ask = ask
 
     def add_to(self, app: web.Application) -> None:
-        """Serve it."""
+        """Serve it, for as long as the application runs."""
+        if self.redis_state is not None:
+            app.cleanup_ctx.append(self.redis_state.kept)
         app.router.add_get(PATH, self._answer)
 
     async def _answer(self, request: web.Request) -> web.Response:
         roles = OTHERS if self._ask is not None else ()
-        redis, *others = await asyncio.gather(self._redis_state(), *map(self._of_role, roles))
+        others = await asyncio.gather(*map(self._of_role, roles))
         joined = CollectorRegistry()
-        joined.register(_Joined([*self.registry.collect(), *redis, *(family for other in others for family in other)]))
+        joined.register(_Joined([*self.registry.collect(), *(family for other in others for family in other)]))
         headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4, hdrs.CACHE_CONTROL: "no-store"}
         return web.Response(body=generate_latest(joined), headers=headers)
-
-    async def _redis_state(self) -> list[Metric]:
-        if self._redis is None:
-            return []
-        begun_s = time.monotonic()
-        try:
-            async with asyncio.timeout(_PING_S):
-                await self._redis.ping()
-            is_up = 1
-        except (RedisError, OSError):  # a timeout is an OSError
-            is_up = 0
-        took_s = time.monotonic() - begun_s
-        return [
-            gauges("redis_up", "1 if Redis answers", ("role",), {self._role: is_up}),
-            gauges("redis_ping_seconds", "how long Redis took to answer", ("role",), {self._role: took_s}),
-        ]
 
     async def _of_role(self, role: str) -> list[Metric]:
         assert self._ask is not None

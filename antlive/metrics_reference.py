@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 
 from antlive.metrics_page import OTHERS
 from antlive.process_metrics import ProcessMetrics
+from antlive.redis_state import RedisState
 from antlive.request_meter import RequestMeter
 from config.families import gauges
 from config.limits import LIMITS
@@ -50,12 +51,11 @@ def all_families() -> list[Metric]:
         ControlMetrics(EventService(redis, "antlive:", WebhookPolicy())),
         meter,
         ProcessMetrics("web"),
+        RedisState("web", redis),
     )
     families = [family for collector in collectors for family in collector.collect()]
     return [
         *families,
-        gauges("redis_up", "1 if Redis answers", ("role",), {}),
-        gauges("redis_ping_seconds", "how long Redis took to answer", ("role",), {}),
         *(gauges(f"{role}_up", f"1 if the node's {role} process answers", (), {}) for role in OTHERS),
     ]
 

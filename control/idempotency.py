@@ -12,12 +12,9 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from control.auth import bearer_key
 from control.context import CALLER
@@ -25,6 +22,9 @@ from control.errors import ApiError, invalid_field
 from control.routing import Header
 from control.schemas import Schema
 from streams.changes import KeptAnswer
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEPT: Final = timedelta(hours=24)
 HEADER: Final = "Idempotency-Key"
@@ -58,7 +58,7 @@ class IdempotentRequest:
     def keep(self, answer: str) -> KeptAnswer:
         """The answer as it is kept."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + AESGCM(self._secret).encrypt(nonce, answer.encode(), self.fingerprint)
+        sealed = nonce + self._cipher().encrypt(nonce, answer.encode(), self.fingerprint)
         kept = f"{self.fingerprint.hex()}:{base64.b64encode(sealed).decode()}"
         return KeptAnswer(name_hash=self.name_hash, text=kept, kept=KEPT)
 
@@ -69,7 +69,13 @@ class IdempotentRequest:
             message = "this idempotency key was used for a request with another body; use a new one"
             raise ApiError(409, "idempotency_key_reused", message, field=HEADER)
         sealed = base64.b64decode(sealed_text)
-        return AESGCM(self._secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.fingerprint).decode()
+        return self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.fingerprint).decode()
+
+    def _cipher(self) -> AESGCM:
+        # Loaded by the first who needs it: the library takes 7 MB.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._secret)
 
 
 def idempotent_request(request: web.Request, body: Schema) -> IdempotentRequest | None:
@@ -84,7 +90,14 @@ def idempotent_request(request: web.Request, body: Schema) -> IdempotentRequest 
         raise invalid_field(HEADER, f"{HEADER} must be {bound}; it has {len(values[0])} characters")
     name = values[0].encode()
     scope = f"{request[CALLER].key_id} {request.method} {request.path} ".encode()
-    secret = HKDF(SHA256(), 32, salt=name, info=_INFO).derive(bearer_key(request).encode("utf-8", "surrogatepass"))
+    secret = _derived(name, bearer_key(request).encode("utf-8", "surrogatepass"))
     return IdempotentRequest(
         hashlib.sha256(scope + name).hexdigest(), hashlib.sha256(body.model_dump_json().encode()).digest(), secret
     )
+
+
+def _derived(name: bytes, api_key: bytes) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), 32, salt=name, info=_INFO).derive(api_key)

@@ -18,11 +18,11 @@ import structlog
 
 from packager.publication import THUMBNAILS
 from packager.recordings.fetching import COMPLETE_SUFFIX
+from packager.recordings.fragment_headers import fragment_headers
 from packager.recordings.fragments import BadFile
 from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.recording import RECORDING_ID
 from packager.recordings.records import InitRecord, OverRecord, StoredSegment, decode_lines, sound_lines
-from packager.recordings.sample_table import fragment_headers
 from packager.recordings.uploads import UPLOADS_SUFFIX, Uploaded, encode_uploaded, pack_headers, read_uploads
 from recorder.removals import Removals
 from recorder.spool import Spool, Waiting, waiting

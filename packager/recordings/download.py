@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
@@ -13,7 +13,10 @@ from packager.anywhere import error
 from packager.ranges import NotSatisfiable, range_within
 from packager.recordings.library import HeldRecording
 from packager.recordings.media import MEDIA_ERRORS, RecordedMedia
-from packager.recordings.mp4 import Mp4, progressive_mp4
+from packager.recordings.recording import Recording
+
+if TYPE_CHECKING:
+    from packager.recordings.mp4 import Mp4
 
 _BLOCK_BYTES: Final = 2 << 20
 _KEPT_MAX: Final = 4
@@ -30,11 +33,18 @@ class Downloads:
         key = recording_id, held.reader.version
         task = self._kept.pop(key, None)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(asyncio.to_thread(progressive_mp4, held.recording, media))
+            task = asyncio.create_task(asyncio.to_thread(_put_together, held.recording, media))
         self._kept[key] = task
         while len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)
         return await asyncio.shield(task)
+
+
+def _put_together(recording: Recording, media: RecordedMedia) -> Mp4:
+    # Loads NumPy, which a node that nobody downloads from does without.
+    from packager.recordings.mp4 import progressive_mp4
+
+    return progressive_mp4(recording, media)
 
 
 async def send_mp4(request: web.Request, name: str, mp4: Mp4) -> web.StreamResponse:

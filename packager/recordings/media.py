@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from packager.recordings.fragment_headers import FragmentHeader, fragment_headers
 from packager.recordings.fragments import BadFile
 from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.records import StoredSegment
-from packager.recordings.sample_table import FragmentHeader, fragment_headers
 from packager.recordings.uploads import UPLOADS, Uploaded, read_uploads, unpack_headers
 
 

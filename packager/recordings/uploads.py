@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from packager.recordings.fragment_headers import FragmentHeader
 from packager.recordings.fragments import BadFile
-from packager.recordings.sample_table import FragmentHeader
 
 UPLOADS_SUFFIX = ".stored"
 UPLOADS = f"*{UPLOADS_SUFFIX}"

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from antlive.metrics_page import MetricsPage
+from antlive.redis_state import RedisState
 from antlive.request_meter import LOGGER, RequestMeter
 from config.measures import Durations
 from config.session import Stats, decode_message, encode_message
@@ -17,6 +18,8 @@ from ingest.tally import Tally
 from ingest.usage import Usage
 from packager.viewers import WITHIN_S, Viewers
 from streams.connection import open_redis
+from tests.e2e.node import wait_until
+from tests.redis_server import redis_server
 from transcode.meter import SessionMeter
 
 
@@ -160,12 +163,36 @@ async def test_requests_are_counted_by_kind_and_bytes_as_sent() -> None:
     assert meter.viewers.count == 1
 
 
-async def test_without_redis_and_ingest_the_page_says_so_in_time() -> None:
+async def test_without_redis_and_ingest_the_page_says_so() -> None:
     redis = open_redis("redis://127.0.0.1:1/0", timeout_s=0.3)
     page = MetricsPage("origin", redis, "nobody")
     app = web.Application()
     page.add_to(app)
     async with TestClient(TestServer(app)) as http:
-        text = await (await http.get("/metrics")).text()
-    assert 'antlive_redis_up{role="origin"} 0.0' in text and "antlive_ingest_up 0.0" in text
+
+        async def is_down() -> bool:
+            text = await (await http.get("/metrics")).text()
+            assert "antlive_ingest_up 0.0" in text
+            return 'antlive_redis_up{role="origin"} 0.0' in text
+
+        await wait_until(is_down, "Redis to be known as away")
     await redis.aclose()
+
+
+async def test_what_is_known_of_redis_follows_it_and_a_scrape_asks_nobody() -> None:
+    with redis_server() as server:
+        redis = open_redis(server.url)
+        state = RedisState("origin", redis, every_s=0.02)
+        assert not [sample for family in state.collect() for sample in family.samples], "nothing is known yet"
+        app = web.Application()
+        app.cleanup_ctx.append(state.kept)
+        async with TestServer(app):
+            for change, is_up in ((server.thaw, 1), (server.freeze, 0), (server.thaw, 1)):
+                change()
+
+                async def is_seen(is_up: int = is_up) -> bool:
+                    # Not awaited: whoever collects gets what is known.
+                    return [sample.value for family in state.collect() for sample in family.samples][:1] == [is_up]
+
+                await wait_until(is_seen, f"redis_up {is_up}")
+        await redis.aclose()
