@@ -63,6 +63,8 @@ class Checkpoint:
     """The media sequence number of the newest complete segment; -1 where there is none."""
     complete_until_ms: int = 0
     """The PROGRAM-DATE-TIME at which it ends, in Unix milliseconds."""
+    complete_s: float = 0.0
+    """How long it is, in the rendition in which it is shortest; 0 where that is not known."""
     type: Literal["checkpoint"] = "checkpoint"
 
 

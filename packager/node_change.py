@@ -13,6 +13,7 @@ from packager.written import WrittenRendition, WrittenSession
 def checkpoint_of(written: WrittenSession, *, next_msn: int, complete_msn: int) -> Checkpoint:
     """How far the session has come with this segment."""
     renditions = written.renditions.values()
+    lengths_s = [each.duration_s for rendition in renditions for each in rendition.segments if each.msn == complete_msn]
     return Checkpoint(
         session_id=written.session.session_id,
         session=asdict(written.session),
@@ -23,31 +24,41 @@ def checkpoint_of(written: WrittenSession, *, next_msn: int, complete_msn: int) 
         at_s=time.time(),
         complete_msn=complete_msn,
         complete_until_ms=round(max(rendition.dated_until_ms for rendition in renditions)),
+        complete_s=min(lengths_s, default=0.0),
     )
+
+
+_LOST_MS = 1
+"""No segment lasts for no time at all."""
 
 
 def lost_segments(
     after: Checkpoint, rendition: WrittenRendition, session: SessionRecord, msn: int, date_ms: int
 ) -> list[SegmentRecord]:
-    """The newest segment that the other node has completed, as a gap; the first of this node is `msn`, at `date_ms`.
+    """The newest segment that the other node has completed and all after it, as gaps. `msn`, at `date_ms`, is ours.
 
-    Readers make gaps of the numbers between them. So players find the place where they were: hls.js (1.7.4) waits for
-    good for a playlist that has it, and Shaka Player (5.2.12) for the part that it was told of last.
+    Players find the place where they were by the numbers. The first gap is what they have played, and as long: hls.js
+    (1.7.4) waits for good for a playlist that has it, and Shaka Player (5.2.12) for the part that it was told of last.
+    The others take no time, and the dates jump instead: what comes next goes on where players are. Before a hole in the
+    media hls.js would stand still, once it has begun to play what is lost.
     """
     if not 0 <= after.complete_msn < msn:
         return []
-    away_ms = max(0, date_ms - after.complete_until_ms)
-    each_ms = away_ms / max(1, msn - after.complete_msn - 1)
-    duration_ms = min(max(each_ms, 1), session.target_duration_s * 1000)
-    gap = SegmentRecord(
-        rendition=rendition.info.name,
-        msn=after.complete_msn,
-        duration_s=duration_ms / 1000,
-        program_date_time_ms=round(min(after.complete_until_ms, date_ms) - duration_ms),
-        discontinuity=False,
-        discontinuities=rendition.discontinuities,
-        init=rendition.init,
-        independent=True,
-        gap=True,
-    )
-    return [gap]
+    lost = msn - after.complete_msn - 1
+    until_ms = min(after.complete_until_ms, date_ms - lost * _LOST_MS)
+    known_ms = after.complete_s * 1000 or session.target_duration_s * 1000
+    starts_ms = [round(until_ms - known_ms), *(until_ms + index * _LOST_MS for index in range(lost))]
+    return [
+        SegmentRecord(
+            rendition=rendition.info.name,
+            msn=after.complete_msn + index,
+            duration_s=(_LOST_MS if index else known_ms) / 1000,
+            program_date_time_ms=start_ms,
+            discontinuity=False,
+            discontinuities=rendition.discontinuities,
+            init=rendition.init,
+            independent=True,
+            gap=True,
+        )
+        for index, start_ms in enumerate(starts_ms)
+    ]

@@ -144,15 +144,16 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
     publication.finish_segment("720p", [Part(b"data", 2.0, True)])
     presentation = replay(found)
     assert presentation.renditions["720p"].has_media
-    # What the other node had last, and what it may have had after that, are gaps: players find where they were.
+    # What the other node had last, and what it may have had after that, are gaps: players find where they were. Those
+    # after it take no time, so that what comes now goes on where players are.
     assert media_playlist(presentation, "720p").splitlines()[5:-1] == [
         "#EXT-X-MEDIA-SEQUENCE:2",
         "#EXT-X-DISCONTINUITY-SEQUENCE:0",
         '#EXT-X-MAP:URI="init-1.mp4"',
         *(
             line
-            for msn in (2, 3, 4)
-            for line in (f"#EXT-X-PROGRAM-DATE-TIME:{date(msn)}", "#EXT-X-GAP", "#EXTINF:2,", f"{msn}.m4s")
+            for msn, at, length_s in ((2, date(2), "2"), (3, date(3), "0.001"), (4, date(3, 1), "0.001"))
+            for line in (f"#EXT-X-PROGRAM-DATE-TIME:{at}", "#EXT-X-GAP", f"#EXTINF:{length_s},", f"{msn}.m4s")
         ),
         "#EXT-X-DISCONTINUITY",
         f"#EXT-X-PROGRAM-DATE-TIME:{date(5)}",
@@ -165,8 +166,8 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
     assert written is not None and [segment.msn for segment in written.renditions["720p"].segments] == [5]
 
 
-def date(msn: int) -> str:
-    return date_time_text(round((UNIX_S + 2 * msn) * 1000))
+def date(msn: int, later_ms: int = 0) -> str:
+    return date_time_text(round((UNIX_S + 2 * msn) * 1000) + later_ms)
 
 
 def test_a_segment_that_is_complete_but_for_the_kill_is_finished_from_its_parts(tmp_path: Path) -> None:
