@@ -28,7 +28,7 @@ from antlive.process_metrics import ProcessMetrics
 from antlive.redis_state import RedisState
 from antlive.response_headers import add_response_headers
 from config.families import gauge
-from config.rounds import served_at_once
+from config.rounds import served_at_once, stay_awake
 from config.settings import ENV_PREFIX
 
 PATH: Final = "/metrics"
@@ -100,7 +100,15 @@ async def serve_metrics(
             raise
         setting = f"{ENV_PREFIX}DATA_DIR={files.data_dir}"
         raise DirectoryBusy(f"another {role} process is {files.node_id()}, too: is {setting} a copy?") from error
-    await web.SockSite(runner, listener).start()
+    server = runner.server
+    assert server is not None
+
+    def accepted() -> asyncio.Protocol:
+        stay_awake()
+        return server()
+
+    accepting = await asyncio.get_running_loop().create_server(accepted, sock=listener)
+    stack.callback(accepting.close)
     stack.enter_context(served_at_once(listener.fileno()))
     if port is None:
         return None

@@ -19,9 +19,10 @@ LEAST_READS_PER_S = 500
 STAY_READS_PER_S = 100
 """In rounds the same connections need fewer reads."""
 AWAKE_S = 0.15
-"""For how long there is no rest once somebody has come to a socket that is served at once."""
+"""For how long there is no rest once somebody is served at once."""
 _LOOK_S = 1.0
 _at_once = select.poll()
+_awake_until_s = 0.0
 
 
 @contextmanager
@@ -34,6 +35,15 @@ def served_at_once(fd: int) -> Iterator[None]:
         _at_once.unregister(fd)
 
 
+def stay_awake() -> None:
+    """Somebody is served at once: the loop that calls this does not rest for a while.
+
+    Who is accepted between two rests ends none by coming, and each step of the answer would wait for one.
+    """
+    global _awake_until_s  # of the process: one loop of it rests
+    _awake_until_s = asyncio.get_running_loop().time() + AWAKE_S
+
+
 class Rounds:
     """Of the running loop. Tell it each read; it begins and ends by itself."""
 
@@ -41,7 +51,6 @@ class Rounds:
         self._loop = asyncio.get_running_loop()
         self._reads = 0
         self._since_s = self._loop.time()
-        self._awake_until_s = 0.0
         self.resting = False
         """Whether the loop works in rounds now."""
 
@@ -58,8 +67,8 @@ class Rounds:
         if now_s - self._since_s >= _LOOK_S:
             self.resting = self._is_busy(now_s, STAY_READS_PER_S)
         if self.resting:
-            if now_s >= self._awake_until_s and _at_once.poll(REST_S * 1000):
-                self._awake_until_s = self._loop.time() + AWAKE_S
+            if now_s >= _awake_until_s and _at_once.poll(REST_S * 1000):
+                stay_awake()
             self._loop.call_later(WORK_S, self._turn)
 
     def _is_busy(self, now_s: float, reads_per_s: int) -> bool:
