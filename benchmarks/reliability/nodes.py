@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from benchmarks.reliability.faults import fault
+from benchmarks.reliability.faults import Inflict, fault
 from benchmarks.reliability.scene import Encoder, Scene
 from streams.keys import Keys
 from streams.nodes import NodeRegistry
@@ -20,10 +20,9 @@ from tests.redis_server import redis_server
 
 _RETRY_S = 2.0
 """After this long OBS connects again."""
+_LATE_S = 10.0
 
 _DRAIN_S = 30.0
-_KILLED = "node killed, encoder on another after 2 s"
-_DRAINED = "node drained, encoder on another after 2 s"
 
 
 @asynccontextmanager
@@ -44,30 +43,39 @@ async def two_nodes(directory: Path, quality: str) -> AsyncIterator[Scene]:
             yield Scene(node, {**stream, "playback": {"hlsUrl": hls_url}}, encoder, [first])
 
 
-async def back_elsewhere(scene: Scene) -> None:
+async def back_elsewhere(scene: Scene, away_s: float) -> None:
     """The encoder's connection has ended; it tries again, and the load balancer sends it to the other node."""
     await scene.encoder.process.wait()
-    await asyncio.sleep(_RETRY_S)
+    await asyncio.sleep(away_s)
     key = scene.encoder.url.rsplit("/", 1)[1]
     scene.encoder.url = f"{scene.node.rtmp_url}/{key}"
     await scene.encoder.start()
 
 
-@fault(_KILLED, away_s=_RETRY_S, at_most_s=5, quality="passthrough", stage=two_nodes)
-@fault(_KILLED, away_s=_RETRY_S, at_most_s=5, stage=two_nodes)
-async def node_killed(scene: Scene) -> None:
+async def kill_node(scene: Scene) -> None:
     """A power cut: all processes of the node that has the stream are gone at once."""
     for process in processes_of(scene.others[0]):
         process.kill()
-    await back_elsewhere(scene)
 
 
-@fault(_DRAINED, away_s=_RETRY_S, at_most_s=4, quality="passthrough", stage=two_nodes)
-@fault(_DRAINED, away_s=_RETRY_S, at_most_s=4, stage=two_nodes)
-async def node_drained(scene: Scene) -> None:
+async def drain_node(scene: Scene) -> None:
     """`antlive drain`."""
     first: Node = scene.others[0]
     redis_url = json.loads((first.data_dir / "serve.json").read_text())["redis_url"]
     async with Redis.from_url(redis_url) as redis:
         assert await NodeRegistry(redis, Keys()).ask_to_drain((first.data_dir / "node_id").read_text(), _DRAIN_S)
-    await back_elsewhere(scene)
+
+
+def _add(what: str, inflict: Inflict, away_s: float, at_most_s: float) -> None:
+    async def inflict_and_return(scene: Scene) -> None:
+        await inflict(scene)
+        await back_elsewhere(scene, away_s)
+
+    for quality in ("standard", "passthrough"):
+        name = f"node {what}, encoder on another after {away_s:g} s"
+        fault(name, away_s=away_s, at_most_s=at_most_s, quality=quality, stage=two_nodes)(inflict_and_return)
+
+
+for _away_s in (_RETRY_S, _LATE_S):
+    _add("killed", kill_node, _away_s, 5)
+    _add("drained", drain_node, _away_s, 4)

@@ -2,27 +2,38 @@
 
 const parameters = new URLSearchParams(location.search);
 const source = parameters.get('source');
-window.fatal = { hlsjs: [], shaka: [] };
+const copies = Number(parameters.get('copies') ?? 1);
+window.fatal = {};
 
-function startHlsJs() {
-  const hls = new Hls();
+function addVideo(id) {
+  const video = document.createElement('video');
+  Object.assign(video, { id, muted: true, autoplay: true, playsInline: true });
+  document.body.append(video);
+  window.fatal[id] = [];
+  return video;
+}
+
+function startHlsJs(id) {
+  const video = addVideo(id);
+  const logs = (...words) => console.debug(id, ...words);
+  const debug = parameters.has('debug') && { debug: logs, log: logs, info: logs, warn: logs, error: logs };
+  const hls = new Hls({ debug });
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (!data.fatal) return;
-    window.fatal.hlsjs.push(data.details);
+    window.fatal[id].push(data.details);
     // The two cures of hls.js's documentation.
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
     else if (data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR) setTimeout(() => hls.loadSource(source), 1000);
     else setTimeout(() => hls.startLoad(), 1000);
   });
   hls.loadSource(source);
-  hls.attachMedia(document.getElementById('hlsjs'));
-  window.hls = hls;
+  hls.attachMedia(video);
 }
 
-async function startShaka() {
+async function startShaka(id) {
   shaka.polyfill.installAll();
   const player = new shaka.Player();
-  await player.attach(document.getElementById('shaka'));
+  await player.attach(addVideo(id));
   const load = async () => {
     for (;;) {
       try {
@@ -38,8 +49,9 @@ async function startShaka() {
   player.addEventListener('error', async ({ detail }) => {
     // A page can help where Shaka Player has met an exception of its own: its other errors it recovers from by itself.
     if (loading) return;
-    window.fatal.shaka.push(String(detail.code ?? 'exception'));
+    window.fatal[id].push(String(detail.code ?? 'exception'));
     if (detail instanceof shaka.util.Error) return;
+    console.debug('Shaka Player has thrown', detail, detail.stack);
     loading = true;
     await new Promise((resolve) => setTimeout(resolve, 3000));
     await load();
@@ -48,8 +60,11 @@ async function startShaka() {
   await load();
 }
 
-startHlsJs();
-startShaka();
+for (let copy = 1; copy <= copies; copy += 1) {
+  // Each with a phase of its own.
+  setTimeout(() => startHlsJs(`hlsjs-${copy}`), copy * 170);
+  setTimeout(() => startShaka(`shaka-${copy}`), copy * 170);
+}
 const frame = document.createElement('iframe');
 frame.name = 'page';
 frame.src = parameters.get('page');

@@ -1,7 +1,8 @@
 """Players side by side in one page of a real Chromium, and what each has shown when.
 
-Three of them: the product's own player page, hls.js with its defaults, and Shaka Player with its defaults. A picture
-carries the clock strip of `antlive.test_pattern`, so a new picture of the source can be told from one that is repeated.
+Three kinds of them: the product's own player page, hls.js with its defaults, and Shaka Player with its defaults. A
+picture carries the clock strip of `antlive.test_pattern`, so a new picture of the source can be told from one that is
+repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from playwright.async_api import Frame
 from tests.e2e.browser import open_page
 from tests.e2e.node import wait_until
 
-NAMES = ("page", "hlsjs", "shaka")
+KINDS = ("page", "hlsjs", "shaka")
 _HERE = Path(__file__).parent
 _MODULES = _HERE.parent.parent / "node_modules"
 _FILES = {
@@ -144,8 +145,11 @@ def _gaps_s(times_s: list[float], from_s: float, until_s: float) -> float:
 
 
 @asynccontextmanager
-async def open_players(hls_url: str, page_url: str) -> AsyncIterator[Players]:
-    """All players, playing; the stream must be live. Raises `AssertionError` when one never shows a picture."""
+async def open_players(hls_url: str, page_url: str, copies: int = 1) -> AsyncIterator[Players]:
+    """All players, playing; the stream must be live. Raises `AssertionError` when one never shows a picture.
+
+    One player page, and of each other kind so many copies, named "hlsjs-1" and so on.
+    """
     app = web.Application()
     for path, file in _FILES.items():
         if not file.is_file():
@@ -157,13 +161,18 @@ async def open_players(hls_url: str, page_url: str) -> AsyncIterator[Players]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        url = f"http://127.0.0.1:{port}/?source={quote(hls_url, safe='')}&page={quote(page_url, safe='')}"
+        url = (
+            f"http://127.0.0.1:{port}/?source={quote(hls_url, safe='')}&page={quote(page_url, safe='')}&copies={copies}"
+        )
         async with open_page(url) as browser_page:
             framed = browser_page.frame("page")
             assert framed is not None
             await framed.wait_for_selector("#video", state="attached")
             main = browser_page.main_frame
-            frames = {"page": (framed, "video"), "hlsjs": (main, "hlsjs"), "shaka": (main, "shaka")}
+            frames = {"page": (framed, "video")}
+            for name in [f"{kind}-{copy}" for copy in range(1, copies + 1) for kind in KINDS[1:]]:
+                await main.wait_for_selector(f"#{name}", state="attached")
+                frames[name] = (main, name)
             for frame, element in frames.values():
                 await frame.evaluate(OBSERVE, element)
             players = Players(frames, main)
