@@ -40,16 +40,14 @@ def lost_segments(
     Players find the place where they were by the numbers. The first gap is what they have played, and as long: hls.js
     (1.7.4) waits for good for a playlist that has it, and Shaka Player (5.2.12) for the part that it was told of last.
     The others take no time, and the dates jump instead: what comes next goes on where players are. Before a hole in the
-    media hls.js would stand still, once it has begun to play what is lost. The dates jump between the first of them,
-    which for Shaka Player replaces the parts that it has of it, and the next, not at the discontinuity: there Shaka
-    Player throws exceptions.
+    media hls.js would stand still, once it has begun to play what is lost.
     """
     if not 0 <= after.complete_msn < msn:
         return []
     lost = msn - after.complete_msn - 1
     until_ms = min(after.complete_until_ms, date_ms - lost * _LOST_MS)
     known_ms = after.complete_s * 1000 or session.target_duration_s * 1000
-    starts_ms = [round(until_ms - known_ms), until_ms, *(date_ms - left * _LOST_MS for left in range(lost - 1, 0, -1))]
+    starts_ms = [round(until_ms - known_ms), *(until_ms + index * _LOST_MS for index in range(lost))]
     return [
         SegmentRecord(
             rendition=rendition.info.name,
@@ -62,5 +60,5 @@ def lost_segments(
             independent=True,
             gap=True,
         )
-        for index, start_ms in enumerate(starts_ms[: lost + 1])
+        for index, start_ms in enumerate(starts_ms)
     ]
