@@ -115,6 +115,8 @@ class FlvDemuxer:
             return
         codec = _EX_VIDEO_DECODERS.get(packet.four_cc)
         if codec is None:
+            if packet.kind != SEQUENCE_START and self._video is not None:
+                return  # a damaged one: another codec begins with its configuration
             raise UnsupportedCodec(f"video codec {packet.four_cc!r} is not supported; use H.264, HEVC, AV1 or VP9")
         if packet.kind == SEQUENCE_START:
             yield from self._video_config(codec, packet.data)
@@ -181,6 +183,8 @@ class FlvDemuxer:
             return
         codec = _EX_AUDIO_DECODERS.get(packet.four_cc)
         if codec is None:
+            if packet.kind != SEQUENCE_START and self._audio is not None:
+                return
             raise UnsupportedCodec(f"audio codec {packet.four_cc!r} is not supported; use AAC")
         if packet.kind == CODED_FRAMES and codec in ("mp3", "ac3", "eac3"):
             # These need no configuration, so none may have come.

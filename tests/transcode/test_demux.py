@@ -209,6 +209,14 @@ def test_a_codec_that_is_not_taken_is_named(name: str, data: bytes, named: str) 
         demux(data)
 
 
+def test_a_packet_whose_four_cc_is_damaged_is_left_out_and_a_new_codec_is_not() -> None:
+    head = tag(9, 0, b"\x90av01" + AV1C)
+    units = demux(head + tag(9, 7, b"\x91av21obu") + tag(9, 40, b"\x91av01obu"))
+    assert [unit.dts_ms for unit in units if isinstance(unit, VideoPacket)] == [40]
+    with pytest.raises(UnsupportedCodec, match="vvc1"):
+        demux(head + tag(9, 7, b"\x90vvc1"))
+
+
 def test_bytes_that_are_no_flv_are_refused() -> None:
     with pytest.raises(FlvError, match="header"):
         list(FlvDemuxer().feed(b"GET / HTTP/1.1\r\n\r\n"))
