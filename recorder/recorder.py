@@ -154,9 +154,10 @@ class Recorder:
                         session.leave()
                         await asyncio.to_thread(session.mark, OVER)
                         self._ignore(session)
-            was_here = await asyncio.to_thread(remove_recording, self._disk.recordings_dir / recording_id)
-            if self._uploader is not None and (was_here or in_store):
-                self._uploader.remove(recording_id)
+            directory = self._disk.recordings_dir / recording_id
+            if self._uploader is not None and (in_store or await asyncio.to_thread(directory.is_dir)):
+                self._uploader.remove(recording_id)  # first: from now on nobody fetches it from the store
+            await asyncio.to_thread(remove_recording, directory)
 
     def recorded_sessions(self) -> list[RecordedSession]:
         """The sessions that are being recorded."""

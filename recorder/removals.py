@@ -9,12 +9,12 @@ from typing import Final
 
 import structlog
 
+from packager.recordings.fetching import TOMBSTONE_PREFIX, tombstone
 from packager.recordings.object_store import ObjectStore, StoreError
 
 log = structlog.get_logger()
 
 _AGAIN_S: Final = 15.0
-_TOMBSTONE: Final = ".deleted-"
 
 
 class Removals:
@@ -29,13 +29,13 @@ class Removals:
 
     def look(self) -> None:
         """What an earlier run has left."""
-        for path in self._dir.glob(f"{_TOMBSTONE}*"):
-            self._waiting[path.name.removeprefix(_TOMBSTONE)] = None
+        for path in self._dir.glob(f"{TOMBSTONE_PREFIX}*"):
+            self._waiting[path.name.removeprefix(TOMBSTONE_PREFIX)] = None
 
     def add(self, recording_id: str) -> None:
         """The objects of this recording are to be deleted."""
         self._dir.mkdir(parents=True, exist_ok=True)
-        (self._dir / f"{_TOMBSTONE}{recording_id}").touch()
+        tombstone(self._dir / recording_id).touch()
         self._waiting[recording_id] = None
 
     async def delete(self) -> None:
@@ -52,6 +52,6 @@ class Removals:
                 self._due_s = time.monotonic() + _AGAIN_S
                 return
             self._problem = ""
-            await asyncio.to_thread((self._dir / f"{_TOMBSTONE}{recording_id}").unlink, missing_ok=True)
+            await asyncio.to_thread(tombstone(self._dir / recording_id).unlink, missing_ok=True)
             del self._waiting[recording_id]
             log.info("recording_deleted_in_store", recording_id=recording_id, objects=count)

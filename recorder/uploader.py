@@ -99,7 +99,7 @@ class Uploader:
         return bool(files)
 
     def remove(self, recording_id: str) -> None:
-        """The recording was deleted, and is no more on this disk: delete its objects."""
+        """The recording was deleted: delete its objects, and let nobody fetch it until they are gone."""
         self._spool.drop(recording_id)
         self._unsaid.discard(recording_id)
         self._done.pop(recording_id, None)

@@ -15,6 +15,14 @@ COMPLETE_SUFFIX = ".complete"
 """Of an empty file beside a journal: all of it is in the store."""
 
 
+TOMBSTONE_PREFIX = ".deleted-"
+
+
+def tombstone(directory: Path) -> Path:
+    """Beside the directory of a recording that was deleted: it is there until the store has nothing of it any more."""
+    return directory.with_name(f"{TOMBSTONE_PREFIX}{directory.name}")
+
+
 async def fetch_journals(store: ObjectStore, directory: Path) -> None:
     """Fetch the journals that other nodes have stored and that are not in this directory. Raises `StoreError`."""
     for name, data in (await _journals(store, directory.name)).items():
@@ -26,7 +34,12 @@ async def fetch_journals(store: ObjectStore, directory: Path) -> None:
 
 
 async def fetch_recording(store: ObjectStore, directory: Path) -> bool:
-    """Fetch a closed recording of which nothing is here; whether there is one. Raises `StoreError`, `OSError`."""
+    """Fetch a closed recording of which nothing is here; whether there is one. Raises `StoreError`, `OSError`.
+
+    One that was deleted here is none, even if the store still has it: it would stay when the store has not.
+    """
+    if tombstone(directory).exists():
+        return False
     found = await _journals(store, directory.name)
     return bool(found) and await asyncio.to_thread(_lay, found, directory)
 
@@ -46,6 +59,9 @@ def _lay(files: dict[str, bytes], directory: Path) -> bool:
             temporary.rename(directory)
         except OSError:
             return directory.is_dir()  # somebody else was faster
+        if tombstone(directory).exists():  # deleted meanwhile
+            shutil.rmtree(directory, ignore_errors=True)
+            return False
         return True
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -345,3 +345,24 @@ async def test_what_is_deleted_while_the_store_is_away_is_deleted_later(
     assert s3.objects() == {} and list((tmp_path / "recordings").iterdir()) == []
     with pytest.raises(NoObject):
         await s3.store().get("any")
+
+
+async def test_what_is_deleted_is_not_fetched_again_while_the_store_still_has_it(
+    writer: RecordedWriter, tmp_path: Path, s3: S3Server
+) -> None:
+    recordings_dir = tmp_path / "recordings"
+    uploading = Uploading(writer, recordings_dir, s3)
+    recording_id = uploading.session.recording_id
+    uploading.publish(2)
+    uploading.finish()
+    await uploading.upload()
+    shutil.rmtree(uploading.session.directory)
+    async with origin(recordings_dir, s3, redirects=False) as client:
+        assert (await client.get(f"/vod/{recording_id}/master.m3u8")).status == 200  # from the store
+    uploading.uploader.remove(recording_id)
+    shutil.rmtree(uploading.session.directory)
+    assert f"shows/{recording_id}/{NODE}.jsonl" in s3.objects()
+    async with origin(recordings_dir, s3, redirects=False) as client:
+        assert (await client.get(f"/vod/{recording_id}/master.m3u8")).status == 404
+    await uploading.upload()
+    assert s3.objects() == {} and list(recordings_dir.iterdir()) == []
