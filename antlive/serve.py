@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from antlive.children import Child, StartFailed, role_command
 from antlive.embedded_redis import redis_child, wait_for_redis
@@ -28,6 +29,7 @@ from config.logs import LogStyle, configure_logs
 from config.secret_files import SUFFIX
 from config.settings import ENV_PREFIX, Settings
 from streams.connection import open_redis
+from streams.problems import problem_of
 from streams.store import StreamStore
 
 log = structlog.get_logger()
@@ -189,6 +191,9 @@ class Supervisor:
             store = StreamStore(client, self._settings.redis_prefix)
             await store.add_api_key("default", self._api_key)
             return await ready_stream(store, self._files, self._settings.reconnect_window_s)
+        except RedisError as error:
+            # It answers, and does not let us write: a replica, one whose memory is full, a user with fewer rights.
+            raise StartFailed(f"cannot use Redis (ANTLIVE_REDIS_URL): {problem_of(error)}") from None
         finally:
             await client.aclose()
 

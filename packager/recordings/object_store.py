@@ -58,10 +58,11 @@ class ObjectStore:
         config: S3Config = {}
         if access_key is not None and secret_key is not None:
             config = {"access_key_id": access_key, "secret_access_key": secret_key}
+        if endpoint is not None:
+            config["endpoint"] = endpoint
         self._store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,
-            endpoint=endpoint,
             region=region,
             virtual_hosted_style_request=endpoint is None,
             checksum_algorithm="SHA256",

@@ -17,6 +17,7 @@ from urllib.parse import urljoin
 import aiohttp
 import psutil
 import pytest
+from redis import Redis
 
 from config.settings import Settings
 from tests.e2e.inside import (
@@ -28,6 +29,7 @@ from tests.e2e.inside import (
     workers,
 )
 from tests.e2e.node import Node, pushing, running_node, wait_until
+from tests.redis_server import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -167,6 +169,16 @@ async def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path, name: s
     assert not _there(default_media_dir(tmp_path / "data"))
     left = [process for process in psutil.process_iter() if str(tmp_path) in " ".join(_command(process))]
     assert left == []
+
+
+async def test_a_redis_that_takes_no_writes_is_told_in_one_line(tmp_path: Path) -> None:
+    with redis_server() as server:
+        with Redis.from_url(server.url) as client:
+            client.config_set("min-replicas-to-write", 1)
+        code, error = await refused_start(tmp_path, ANTLIVE_REDIS_URL=server.url)
+    assert code == 1
+    assert error.startswith("antlive: cannot use Redis (ANTLIVE_REDIS_URL): NOREPLICAS")
+    assert error.count("\n") == 1
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -16,7 +16,7 @@ from config.session import Checkpoint
 from packager.hot_media import HotMedia
 from packager.media_files import HOT
 from packager.recordings.fetching import fetch_journals
-from packager.recordings.object_store import NoObject, StoreError
+from packager.recordings.object_store import NoObject, ObjectStore, StoreError
 from packager.recordings.recording import read_recording
 from packager.recordings.vod import setup_vod
 from recorder import uploader
@@ -366,3 +366,13 @@ async def test_what_is_deleted_is_not_fetched_again_while_the_store_still_has_it
         assert (await client.get(f"/vod/{recording_id}/master.m3u8")).status == 404
     await uploading.upload()
     assert s3.objects() == {} and list(recordings_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["s3://shows", "s3://shows/live"])
+async def test_without_an_endpoint_the_store_is_amazons(url: str) -> None:
+    store = ObjectStore(url, region="eu-west-1", access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+    signed = await store.signed_url("a.mp4")
+    prefix = url.removeprefix("s3://shows").lstrip("/")
+    place = f"{prefix}/a.mp4" if prefix else "a.mp4"
+    assert signed.startswith(f"https://shows.s3.eu-west-1.amazonaws.com/{place}?")
+    assert signed.startswith(store.origin)
