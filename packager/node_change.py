@@ -33,32 +33,47 @@ _LOST_MS = 1
 
 
 def lost_segments(
-    after: Checkpoint, rendition: WrittenRendition, session: SessionRecord, msn: int, date_ms: int
+    after: Checkpoint,
+    rendition: WrittenRendition,
+    session: SessionRecord,
+    msn: int,
+    date_ms: int,
+    *,
+    lost_take_time: bool,
 ) -> list[SegmentRecord]:
     """The newest segment that the other node has completed and all after it, as gaps. `msn`, at `date_ms`, is ours.
 
-    Players find the place where they were by the numbers. The first gap is what they have played, and as long: hls.js
-    (1.7.4) waits for good for a playlist that has it, and Shaka Player (5.2.12) for the part that it was told of last.
-    The others take no time, and the dates jump instead: what comes next goes on where players are. Before a hole in the
-    media hls.js would stand still, once it has begun to play what is lost.
+    Players find the place where they were by the numbers: hls.js (1.7.4) waits for good for a playlist that has the
+    first of these gaps, and Shaka Player (5.2.12) for the part that it was told of last. A ladder's lost segments are
+    as long as the time that is lost. Passthrough's take no time: hls.js stands still before a hole in its media, once
+    it has begun to play what is lost. The dates jump instead, between the first of the lost ones and the next, where
+    Shaka Player stays calm; at the discontinuity it throws exceptions.
     """
     if not 0 <= after.complete_msn < msn:
         return []
     lost = msn - after.complete_msn - 1
-    until_ms = min(after.complete_until_ms, date_ms - lost * _LOST_MS)
-    known_ms = after.complete_s * 1000 or session.target_duration_s * 1000
-    starts_ms = [round(until_ms - known_ms), *(until_ms + index * _LOST_MS for index in range(lost))]
+    away_ms = max(0, date_ms - after.complete_until_ms)
+    if lost_take_time:
+        each_ms = min(max(away_ms / max(1, lost), _LOST_MS), session.target_duration_s * 1000)
+        until_ms = min(after.complete_until_ms, date_ms)
+        lengths_ms = [each_ms] * (lost + 1)
+        starts_ms = [until_ms + (index - 1) * each_ms for index in range(lost + 1)]
+    else:
+        known_ms = after.complete_s * 1000 or session.target_duration_s * 1000
+        until_ms = min(after.complete_until_ms, date_ms - lost * _LOST_MS)
+        lengths_ms = [known_ms, *[_LOST_MS] * lost]
+        starts_ms = [until_ms - known_ms, until_ms, *(date_ms - left * _LOST_MS for left in range(lost - 1, 0, -1))]
     return [
         SegmentRecord(
             rendition=rendition.info.name,
             msn=after.complete_msn + index,
-            duration_s=(_LOST_MS if index else known_ms) / 1000,
-            program_date_time_ms=start_ms,
+            duration_s=length_ms / 1000,
+            program_date_time_ms=round(start_ms),
             discontinuity=False,
             discontinuities=rendition.discontinuities,
             init=rendition.init,
             independent=True,
             gap=True,
         )
-        for index, start_ms in enumerate(starts_ms)
+        for index, (length_ms, start_ms) in enumerate(zip(lengths_ms, starts_ms, strict=False))
     ]

@@ -85,7 +85,8 @@ class Publication:
 
     A session that is in its directory already, begun by a worker that was killed, is gone on with: `renditions` and
     `add_rendition` say where. `after` is how far a session has come whose files are on another node: what is published
-    here follows a discontinuity. Raises `SessionBusy` while another process writes the session.
+    here follows a discontinuity, and what is lost are gaps as long as that took, or of no time (see
+    `lost_segments`). Raises `SessionBusy` while another process writes the session.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Publication:
         recording: bool = False,
         frozen: Mapping[str, Any] | None = None,
         after: Checkpoint | None = None,
+        lost_take_time: bool = True,
     ) -> None:
         self._edge_dir = media_dir / edge_id
         self._session_id = session_id
@@ -115,6 +117,7 @@ class Publication:
         self._keep_segments_s = window_s + min(window_s, _KEEP_LEFT_S) + target_duration_s
         self._wall_time_s = wall_time_s
         self._after = after
+        self._lost_take_time = lost_take_time
         self._lock = threading.Lock()
         self._checkpoint_msn = 0
         self._growing: dict[str, BinaryIO] = {}  # the files of progressive parts that are being written
@@ -221,7 +224,8 @@ class Publication:
             max(self._wall_time_s(start_s) * 1000, rendition.dated_until_ms - _MAX_OVERLAP_MS) + _ROUNDING_MS
         )
         if self._after is not None and not rendition.starts:
-            self._append(*lost_segments(self._after, rendition, self._written.session, msn, date_ms))
+            session, take_time = self._written.session, self._lost_take_time
+            self._append(*lost_segments(self._after, rendition, session, msn, date_ms, lost_take_time=take_time))
         self._append(
             OpenRecord(
                 rendition=name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.ladders import PASSTHROUGH
 from config.session import Checkpoint, SessionSpec
 from packager.publication import Publication
 from packager.records import SessionRecord
@@ -86,6 +87,7 @@ def open_publication(
         recording=session.recording,
         frozen=session.frozen,
         after=after,
+        lost_take_time=spec.quality != PASSTHROUGH,
     )
 
 

@@ -117,7 +117,17 @@ def test_a_session_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     new_publication(tmp_path)
 
 
-def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
+# What the other node had last, and what it may have had after that, are gaps: players find where they were by them.
+@pytest.mark.parametrize(
+    ("lost_take_time", "gaps"),
+    [
+        pytest.param(True, [(2, 4_000, "2"), (3, 6_000, "2"), (4, 8_000, "2")], id="gaps as long as that took"),
+        pytest.param(False, [(2, 4_000, "2"), (3, 6_000, "0.001"), (4, 9_999, "0.001")], id="gaps of no time"),
+    ],
+)
+def test_a_checkpoint_is_enough_on_another_node(
+    tmp_path: Path, lost_take_time: bool, gaps: list[tuple[int, int, str]]
+) -> None:
     checkpoints: list[Checkpoint] = []
     writer = Writer(tmp_path / "a")
     writer.publication.on_checkpoint = checkpoints.append
@@ -135,6 +145,7 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
         target_duration_s=2,
         wall_time_s=lambda media_s: UNIX_S + media_s,
         after=after,
+        lost_take_time=lost_take_time,
     )
     assert publication.breaks and publication.next_msn == 3
     assert publication.add_rendition(video_track()) is None
@@ -144,19 +155,17 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
     publication.finish_segment("720p", [Part(b"data", 2.0, True)])
     presentation = replay(found)
     assert presentation.renditions["720p"].has_media
-    # What the other node had last, and what it may have had after that, are gaps: players find where they were. Those
-    # after it take no time, so that what comes now goes on where players are.
     assert media_playlist(presentation, "720p").splitlines()[5:-1] == [
         "#EXT-X-MEDIA-SEQUENCE:2",
         "#EXT-X-DISCONTINUITY-SEQUENCE:0",
         '#EXT-X-MAP:URI="init-1.mp4"',
         *(
             line
-            for msn, at, length_s in ((2, date(2), "2"), (3, date(3), "0.001"), (4, date(3, 1), "0.001"))
-            for line in (f"#EXT-X-PROGRAM-DATE-TIME:{at}", "#EXT-X-GAP", f"#EXTINF:{length_s},", f"{msn}.m4s")
+            for msn, at_ms, length_s in gaps
+            for line in (f"#EXT-X-PROGRAM-DATE-TIME:{date(at_ms)}", "#EXT-X-GAP", f"#EXTINF:{length_s},", f"{msn}.m4s")
         ),
         "#EXT-X-DISCONTINUITY",
-        f"#EXT-X-PROGRAM-DATE-TIME:{date(5)}",
+        f"#EXT-X-PROGRAM-DATE-TIME:{date(10_000)}",
         '#EXT-X-PART:DURATION=2,URI="5.0.m4s",INDEPENDENT=YES',
         "#EXTINF:2,",
         "5.m4s",
@@ -166,8 +175,8 @@ def test_a_checkpoint_is_enough_on_another_node(tmp_path: Path) -> None:
     assert written is not None and [segment.msn for segment in written.renditions["720p"].segments] == [5]
 
 
-def date(msn: int, later_ms: int = 0) -> str:
-    return date_time_text(round((UNIX_S + 2 * msn) * 1000) + later_ms)
+def date(media_ms: int) -> str:
+    return date_time_text(round(UNIX_S * 1000) + media_ms)
 
 
 def test_a_segment_that_is_complete_but_for_the_kill_is_finished_from_its_parts(tmp_path: Path) -> None:
