@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from config.costs import session_units
 from config.ladders import PASSTHROUGH
 from config.limits import IngestLimits
-from config.session import Checkpoint, Failed, Hosting, Live, SessionSpec, decode_message
+from config.session import Checkpoint, Failed, Hosting, Live, decode_message
 from config.settings import Settings
 from ingest.admission import MediaSink, PublishRefused, PublishRequest, Refusal
 from ingest.broadcast import Broadcast
@@ -21,6 +21,7 @@ from ingest.claims import Claims
 from ingest.health import HealthWriter
 from ingest.recovery import LeftSession, left_session
 from ingest.session_files import EDGE_DIRS, hide_session, remove_empty, remove_left, remove_session
+from ingest.session_spec import session_spec
 from ingest.tally import Tally
 from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Worker, WorkerPool
@@ -249,7 +250,7 @@ class Broadcasts:
         if claim.resumed:
             # What an earlier stay of the session on this node has left would mislead worker and origin.
             hide_session(self._media_dir / claim.stream.edge_id, session_id)
-        worker.open(self._spec(claim.stream, session_id), broadcast.report, checkpoint)
+        worker.open(session_spec(self._settings, claim.stream, session_id), broadcast.report, checkpoint)
         return broadcast
 
     def _add(
@@ -284,7 +285,7 @@ class Broadcasts:
         transitions = Transitions(self._store, stream.stream_id, session.session_id, session.epoch)
         broadcast = self._add(stream, session.session_id, worker, transitions)
         if left.worker is None:
-            worker.open(self._spec(stream, session.session_id), broadcast.report)
+            worker.open(session_spec(self._settings, stream, session.session_id), broadcast.report)
         else:
             worker.take_up(session.session_id, broadcast.report)
         away_s = round(left.away_s, 1)
@@ -331,22 +332,6 @@ class Broadcasts:
         except TimeoutError:
             raise PublishRefused(Refusal.TRY_AGAIN, "the last session is still ending, try again") from None
 
-    def _spec(self, stream: Stream, session_id: str) -> SessionSpec:
-        return SessionSpec(
-            stream_id=stream.stream_id,
-            edge_id=stream.edge_id,
-            session_id=session_id,
-            quality=stream.quality,
-            low_latency=stream.low_latency,
-            media_dir=str(self._media_dir),
-            segment_s=self._settings.segment_s,
-            part_s=self._settings.part_s,
-            window_s=self._settings.window_s,
-            chunk_s=self._settings.chunk_s,
-            recording=stream.recording,
-            slate_image=str(self._settings.slate_image or ""),
-        )
-
     def _is_hosted(self, session_id: str) -> bool:
         return any(broadcast.session_id == session_id for broadcast in self._unsettled)
 
@@ -371,7 +356,7 @@ class Broadcasts:
             return
         self.tally.workers_replaced[stream.quality] += 1
         log.warning("worker_replaced", stream_id=stream.stream_id, session_id=broadcast.session_id, pid=worker.pid)
-        worker.open(self._spec(stream, broadcast.session_id), broadcast.report, broadcast.checkpoint)
+        worker.open(session_spec(self._settings, stream, broadcast.session_id), broadcast.report, broadcast.checkpoint)
         broadcast.go_on_with(worker)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
