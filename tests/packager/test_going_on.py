@@ -135,6 +135,7 @@ def test_a_checkpoint_is_enough_on_another_node(
     assert [checkpoint.next_msn for checkpoint in checkpoints] == [1, 2, 3]
     after = checkpoints[-1]
     assert after.media_s == pytest.approx(6.0) and (after.discontinuities, after.inits) == (0, 1)
+    assert (after.complete_msn, after.complete_s) == (2, 2.0)
     publication = Publication(
         tmp_path / "b",
         edge_id=EDGE_ID,
