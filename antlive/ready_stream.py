@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from antlive.node import NodeFiles
+from streams.api_keys import DEFAULT_ENVIRONMENT
 from streams.ids import key_hash
 from streams.store import StreamStore
 
@@ -28,7 +29,7 @@ async def ready_stream(store: StreamStore, files: NodeFiles, reconnect_window_s:
         if stream is not None:
             return ReadyStream(stream.edge_id, str(known["key"]))
     stream, key = await store.create(
-        env="default",
+        env=DEFAULT_ENVIRONMENT,
         name=NAME,
         quality="standard",
         low_latency=True,

@@ -34,6 +34,7 @@ from antlive.viewer_reports import ViewerReports
 from config.limits import LIMITS
 from config.logs import LogStyle, configure_logs
 from config.settings import ENV_PREFIX, Settings
+from streams.api_keys import DEFAULT_ENVIRONMENT
 from streams.connection import open_redis
 from streams.keys import Keys
 from streams.nodes import NodeRegistry
@@ -319,7 +320,7 @@ async def _add_control(
 
     if settings.api_key is not None and not supervised:
         with _asking_redis():
-            await store.add_api_key("default", settings.api_key)
+            await store.add_api_key(DEFAULT_ENVIRONMENT, settings.api_key)
     # The supervisor has made one and put it into Redis if the settings have none.
     own_key = settings.api_key or (NodeFiles(settings.data_dir).api_key() if supervised else "")
     urls = PublicUrls(

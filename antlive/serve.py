@@ -28,6 +28,7 @@ from antlive.welcome import welcome
 from config.logs import LogStyle, configure_logs
 from config.secret_files import SUFFIX
 from config.settings import ENV_PREFIX, Settings
+from streams.api_keys import DEFAULT_ENVIRONMENT
 from streams.connection import open_redis
 from streams.problems import problem_of
 from streams.store import StreamStore
@@ -189,7 +190,7 @@ class Supervisor:
         client = open_redis(self._redis_url)
         try:
             store = StreamStore(client, self._settings.redis_prefix)
-            await store.add_api_key("default", self._api_key)
+            await store.add_api_key(DEFAULT_ENVIRONMENT, self._api_key)
             return await ready_stream(store, self._files, self._settings.reconnect_window_s)
         except RedisError as error:
             # It answers, and does not let us write: a replica, one whose memory is full, a user with fewer rights.
