@@ -146,6 +146,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     from ingest.srt.server import SrtServer
     from ingest.strangers import Strangers
     from ingest.workers import WorkerPool
+    from ingest.write_back import WriteBack
 
     if settings.slate_image is not None and not os.access(settings.slate_image, os.R_OK):
         raise CannotStart(f"cannot read {ENV_PREFIX}SLATE_IMAGE={settings.slate_image}")
@@ -182,6 +183,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
             broadcasts.lost,
             lambda limit_s: drain.begin(limit_s),
             capacity,
+            WriteBack(registry, broadcasts.all).look,
         )
         capacity.on_change = room_changed
         drain = Drain(broadcasts, membership, registry, node_id, drains)

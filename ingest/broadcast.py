@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -23,8 +24,9 @@ from ingest.transitions import Transitions
 from ingest.workers import WORKER_DIED, Report, Worker
 from streams.health import IngestHealth
 from streams.model import Stream
-from streams.nodes import HostedSession
-from streams.state import Event, State
+from streams.nodes import WRITTEN_BACK_REASON, HostedSession
+from streams.state import Event, EventType, State
+from streams.times import utc_now
 
 log = structlog.get_logger()
 
@@ -74,6 +76,9 @@ class Broadcast:
         """What the session needs of the node, see `config.costs`; better known once its source is."""
         self._connections = 0
         self._live = stream.state is State.LIVE  # gone on with after another node
+        self._live_at = stream.started_at
+        self.seq = stream.seq
+        """That of the stream's newest event, as far as it has been heard of here."""
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._died_at_the_end = False
@@ -98,6 +103,21 @@ class Broadcast:
             delivering=self.delivering,
             checkpoint="" if self.checkpoint is None else encode_message(self.checkpoint).decode(),
         )
+
+    @property
+    def as_known_here(self) -> tuple[Stream, EventType]:
+        """The stream as Redis should have it now, and the type of the event that says so."""
+        state = State.LIVE if self._live else State.CONNECTING
+        event_type = EventType.LIVE if self._live else EventType.CONNECTING
+        stream = replace(
+            self.stream,
+            state=state,
+            session_id=self.session_id,
+            seq=self.seq,
+            started_at=self._live_at,
+            reason=WRITTEN_BACK_REASON,
+        )
+        return stream, EventType.DISCONNECTED if self._encoder is None else event_type
 
     @property
     def phase(self) -> str:
@@ -229,7 +249,7 @@ class Broadcast:
         """What the worker says of the session."""
         if isinstance(report, Live):
             if not self._over and not self._live:
-                self._live = True
+                self._live, self._live_at = True, utc_now()
                 tier = self.stream.quality
                 self._tally.time_to_live[tier, self.protocol].observe(time.monotonic() - self._begun_s)
                 if self._encoder is not None:

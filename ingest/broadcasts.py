@@ -138,6 +138,8 @@ class Broadcasts:
 
     def stream_event(self, event: StreamEvent) -> None:
         """What happened to a stream, here or elsewhere: a session that is over for others is over here too."""
+        if (here := self._broadcasts.get(event.stream_id)) is not None:
+            here.seq = max(here.seq, event.seq)
         if event.type is EventType.RECONNECTED and event.reason == RESUMED_REASON:
             if event.stream_id in self._broadcasts:
                 self.on_moved()

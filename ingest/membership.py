@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -18,6 +18,10 @@ log = structlog.get_logger()
 _LOOK_S = 0.25
 
 
+async def _ignore(unknown: Collection[str]) -> None:
+    pass
+
+
 class Membership:
     """A task that sends heartbeats. Redis away costs nobody anything: it is tried again."""
 
@@ -30,6 +34,7 @@ class Membership:
         on_lost: Callable[[frozenset[str]], None],
         on_drain: Callable[[float], None],
         capacity: Capacity | None = None,
+        on_unknown: Callable[[Collection[str]], Awaitable[None]] = _ignore,
     ) -> None:
         self.state = NodeState.READY
         self._registry = registry
@@ -39,6 +44,7 @@ class Membership:
         self._on_lost = on_lost
         self._on_drain = on_drain
         self._capacity = capacity
+        self._on_unknown = on_unknown
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -97,6 +103,7 @@ class Membership:
             self._on_lost(answer.lost)
         if answer.drain_s is not None:
             self._on_drain(answer.drain_s)
+        await self._on_unknown(answer.unknown)
         return _delivering(hosted)
 
     async def _due(self) -> None:

@@ -16,10 +16,11 @@ import structlog
 from redis.asyncio import Redis
 
 from streams.keys import Keys
-from streams.records import text
-from streams.scripts import change_script_text, script_text, transition_request
-from streams.state import Event
-from streams.times import utc_now
+from streams.model import Stream
+from streams.records import running_record, text
+from streams.scripts import change_request, change_script_text, script_text, transition_request
+from streams.state import Event, EventType
+from streams.times import format_utc_s, utc_now
 
 log = structlog.get_logger()
 
@@ -27,6 +28,9 @@ HEARTBEAT_S: Final = 2.0
 LEASE_S: Final = 6.0
 TAKEN_FOR_DEAD_S: Final = 4.0
 """How long a node must have been silent for another to take over a session whose encoder delivered to it."""
+
+WRITTEN_BACK_REASON: Final = "written_back"
+"""The reason of the event of a session that its node has written into a Redis without data."""
 
 _REMEMBERED_S: Final = 86_400
 
@@ -72,10 +76,14 @@ class HostedSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatAnswer:
-    """What a node hears in return: session ids that are not its own any more; in how many seconds it is to drain."""
+    """What a node hears in return."""
 
     lost: frozenset[str]
+    """Ids of sessions that are not its own any more."""
+    unknown: frozenset[str]
+    """Ids of sessions that Redis knows nothing of."""
     drain_s: float | None
+    """In how many seconds it is to drain."""
 
 
 class NodeRegistry:
@@ -85,6 +93,7 @@ class NodeRegistry:
         self._redis = redis
         self._keys = keys
         self._heartbeat = redis.register_script(script_text("heartbeat"))
+        self._write_back = redis.register_script(change_script_text("write_back"))
         self._drain = redis.register_script(script_text("drain"))
         self._reap = redis.register_script(change_script_text("reap"))
 
@@ -102,11 +111,43 @@ class NodeRegistry:
             json.dumps(fields),
             json.dumps(_told(hosted)),
         ]
-        drain_s, *lost = await self._heartbeat(keys=keys, args=args)
+        drain_s, *places = await self._heartbeat(keys=keys, args=args)
         return HeartbeatAnswer(
-            lost=frozenset(hosted[int(place) - 1].session_id for place in lost),
+            lost=frozenset(hosted[int(place) - 1].session_id for place in places if int(place) > 0),
+            unknown=frozenset(hosted[-int(place) - 1].session_id for place in places if int(place) < 0),
             drain_s=float(text(drain_s)) if drain_s else None,
         )
+
+    async def write_back(self, stream: Stream, event_type: EventType) -> bool:
+        """Write a running session and its stream into a Redis that has lost them, with an event of this type.
+
+        False when it has this session, or a later one, after all; nothing is written then.
+        """
+        session = ["session_id", stream.session_id, "node_id", stream.node_id, "epoch", str(stream.epoch)]
+        request = change_request(
+            prefix=self._keys.prefix,
+            stream_id=stream.stream_id,
+            at=utc_now(),
+            reason=WRITTEN_BACK_REASON,
+            data=None,
+            type=event_type.value,
+            env=stream.env,
+            edge_id=stream.edge_id,
+            state=stream.state.value,
+            position=str(stream.position),
+            epoch=str(stream.epoch),
+            node_id=stream.node_id,
+            session_id=stream.session_id,
+            record=[str(item) for pair in running_record(stream).items() for item in pair],
+            session=[*session, "begun_at", format_utc_s(utc_now())],
+        )
+        keys = [
+            *self._keys.of_stream(stream.stream_id),
+            self._keys.key(stream.key_hash),
+            self._keys.edge(stream.edge_id),
+        ]
+        (outcome,) = await self._write_back(keys=keys, args=[request])
+        return text(outcome) == "written"
 
     async def ask_to_drain(self, node_id: str, limit_s: float) -> bool:
         """Let a node drain within so many seconds. False when it is not there."""

@@ -33,6 +33,18 @@ def new_record(stream: Stream) -> dict[str, str | int]:
     }
 
 
+def running_record(stream: Stream) -> dict[str, str | int]:
+    """The hash of a stream that has a session, as that session's node knows it."""
+    record = new_record(stream) | {
+        "seq": stream.seq,
+        "session_id": str(stream.session_id),
+        "node_id": str(stream.node_id),
+        "position": stream.position,
+        "reason": str(stream.reason),
+    }
+    return record | ({} if stream.started_at is None else {"started_at": format_utc_s(stream.started_at)})
+
+
 def changed_fields(fields: Mapping[str, str | int]) -> list[str]:
     """Fields of a stream, by their names in `Stream`, as a flat list for a script."""
     return [item for name, value in fields.items() for item in (name, _text_of(value))]
