@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from control.schemas import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Schema, StreamResource, Timestamp
 from control.urls import PublicUrls
 from streams.recording_model import RecordingEntry, RecordingState
+from streams.recording_parts import RecordingPart as StoredPart
 from streams.times import from_unix_ms
 
 RECORDINGS_SHOWN = 10
@@ -53,13 +54,24 @@ class RecordingGap(Schema):
     )
 
 
+class RecordingPart(Schema):
+    """What one node has recorded of a session that has moved."""
+
+    node_id: str
+    started_at: Timestamp | None = Field(None, description="the wall clock at its first frame")
+    duration: float = Field(description="seconds that it plays")
+    size: int = Field(description="bytes")
+
+
 class RecordingSummary(Schema):
     """A recording as its stream names it."""
 
     id: str
     state: RecordingState
     started_at: Timestamp | None = Field(None, description="the wall clock at its first frame")
-    duration: float = Field(description="seconds that it plays, gaps included")
+    duration: float = Field(
+        description="seconds that it plays, `not_recorded` gaps after `startedAt` included; of all `parts`"
+    )
     hls_url: str | None = Field(None, description="left out when nothing can be played")
 
 
@@ -71,6 +83,10 @@ class RecordingResource(RecordingSummary):
     size: int = Field(description="bytes")
     renditions: tuple[RecordedRendition, ...]
     gaps: tuple[RecordingGap, ...]
+    parts: tuple[RecordingPart, ...] | None = Field(
+        None,
+        description="when several nodes have recorded it and none has all: each plays what it has itself",
+    )
     mp4_url: str | None = Field(None, description="all of it as one file; once the recording is closed")
     thumbnails: str | None = Field(None, description="URL of a WebVTT storyboard, where there is one")
     pending: int | None = Field(None, description="bytes that wait to be uploaded to the object store")
@@ -114,10 +130,20 @@ def recording_resource(entry: RecordingEntry, urls: PublicUrls) -> RecordingReso
         size=progress.size_bytes,
         renditions=tuple(RecordedRendition.model_validate(each) for each in progress.renditions),
         gaps=tuple(RecordingGap.model_validate(each) for each in progress.gaps),
+        parts=tuple(map(_part, entry.parts)) or None,
         pending=entry.pending_bytes or None,
         problem=entry.problem or None,
         reason=progress.reason or None,
         hls_url=urls.vod(entry.recording_id) if plays else None,
         thumbnails=urls.storyboard(entry.recording_id) if plays and progress.has_thumbnails else None,
         mp4_url=urls.download(entry.recording_id) if progress.state is RecordingState.READY else None,
+    )
+
+
+def _part(part: StoredPart) -> RecordingPart:
+    return RecordingPart(
+        node_id=part.node_id,
+        started_at=None if part.started_ms is None else from_unix_ms(part.started_ms),
+        duration=round(part.duration_s, 3),
+        size=part.size_bytes,
     )

@@ -16,14 +16,12 @@ from config.session import RECORDED_FILE
 from packager.recordings.fetching import fetch_journals
 from packager.recordings.object_store import ObjectStore, StoreError
 from packager.recordings.recording import RECORDING_ID, Recording, read_recording
-from packager.recordings.records import OverRecord
 from packager.recordings.summary import Summary
-from packager.recordings.timeline import lost_ends
+from recorder.closing import close_journal
 from recorder.reading import Reading
 from recorder.removal import remove_recording
-from recorder.repair import repair
-from recorder.session import MOVED, OVER, RecordedSession
-from recorder.storing import Disk, RecordingJournal
+from recorder.session import OVER, RecordedSession
+from recorder.storing import Disk
 from recorder.tally import Tally
 from recorder.uploader import Uploader
 
@@ -126,20 +124,23 @@ class Recorder:
     async def close_left(self, recording_id: str) -> Summary | None:
         """Close a recording whose session is over and did not say so here; None when there is none on this disk."""
         async with self._lock:
-            for session in list(self._sessions.values()):
-                if session.recording_id == recording_id:
-                    if not session.is_complete:
-                        await self._give_up_in_time(session)
-                        return None  # what was given up is closed with the next look
-                    session.leave()
-                    await asyncio.to_thread(session.mark, OVER)
-                    self._ignore(session)
-            await self._fetch_others(recording_id)
-            try:
-                return await asyncio.to_thread(self._close_left, self._disk.recordings_dir / recording_id)
-            except (OSError, ValueError) as error:
-                log.error("recording_not_closed", recording_id=recording_id, error=str(error))
+            if not await self._leave_over(recording_id):
                 return None
+            await self._fetch_others(recording_id)
+            return await self._close_journal(recording_id)
+
+    async def close_part(self, recording_id: str, *, waits: bool) -> Summary | None:
+        """Close what this node has of a recording that another one has closed; None when that can't be done yet.
+
+        With a store the journal of the other is there, or will be: as long as the caller `waits` it is waited for.
+        """
+        async with self._lock:
+            if not await self._leave_over(recording_id):
+                return None
+            await self._fetch_others(recording_id, only_closed=True)
+            if waits and self._store is not None and not await asyncio.to_thread(self._is_closed, recording_id):
+                return None
+            return await self._close_journal(recording_id)
 
     async def recordings(self) -> list[tuple[str, Recording]]:
         """The recordings on this disk, by id, that can be read."""
@@ -151,9 +152,7 @@ class Recorder:
             async with self._lock:
                 for session in list(self._sessions.values()):
                     if session.recording_id == recording_id:
-                        session.leave()
-                        await asyncio.to_thread(session.mark, OVER)
-                        self._ignore(session)
+                        await self._leave(session)
             directory = self._disk.recordings_dir / recording_id
             if self._uploader is not None and (in_store or await asyncio.to_thread(directory.is_dir)):
                 self._uploader.remove(recording_id)  # first: from now on nobody fetches it from the store
@@ -225,7 +224,7 @@ class Recorder:
         elif session.has_ended and (session.is_complete or await self._give_up_in_time(session)):
             await self._finish(session)
         elif session.is_gone and session.is_complete:
-            await asyncio.to_thread(session.mark, MOVED)
+            await asyncio.to_thread(session.move)
             self._grows_no_more(session.recording_id)
         is_told = stored or (session.problem and session.has_published and not session.has_given_up)
         if is_told and path in self._sessions:
@@ -247,9 +246,7 @@ class Recorder:
     async def _finish(self, session: RecordedSession) -> None:
         started_s = self._now_s()
         if not session.has_published and not session.summary.renditions:
-            session.leave()
-            await asyncio.to_thread(session.mark, OVER)
-            self._ignore(session)
+            await self._leave(session)
             return
         await self._fetch_others(session.recording_id)
         try:
@@ -259,7 +256,7 @@ class Recorder:
                 self._tell_end(session, session.summary)
                 self._end_told.add(session.session_dir)
             return
-        self._grows_no_more(session.recording_id)
+        self._is_closed_now(session.recording_id)
         state = self._tell_end(session, summary)
         log.info(
             "recording_finished",
@@ -276,41 +273,55 @@ class Recorder:
         self._teller.tell(session, summary, state=state, reason=session.lost_to or reason)
         return state
 
-    async def _fetch_others(self, recording_id: str) -> None:
+    async def _leave_over(self, recording_id: str) -> bool:
+        """Follow the session of this recording no more; False when there is something that waits to be stored."""
+        for session in list(self._sessions.values()):
+            if session.recording_id == recording_id:
+                if not session.is_complete:
+                    await self._give_up_in_time(session)
+                    return False  # what was given up is closed with the next look
+                await self._leave(session)
+        return True
+
+    async def _leave(self, session: RecordedSession) -> None:
+        session.leave()
+        await asyncio.to_thread(session.mark, OVER)
+        self._ignore(session)
+
+    async def _fetch_others(self, recording_id: str, *, only_closed: bool = False) -> None:
         """What other nodes have recorded of it belongs to it, if it can be had at once."""
         directory = self._disk.recordings_dir / recording_id
         if self._store is None or not directory.is_dir():
             return
         try:
             async with asyncio.timeout(_FETCH_S):
-                await fetch_journals(self._store, directory)
-        except (StoreError, TimeoutError) as error:
+                await fetch_journals(self._store, directory, only_closed=only_closed)
+        except (StoreError, TimeoutError, ValueError) as error:
             log.warning("others_not_asked", recording_id=recording_id, error=str(error) or "no answer in time")
+
+    def _is_closed(self, recording_id: str) -> bool:
+        try:
+            return read_recording(self._disk.recordings_dir / recording_id).is_over
+        except (OSError, ValueError):
+            return True  # which is said when it is to be closed
+
+    async def _close_journal(self, recording_id: str) -> Summary | None:
+        try:
+            closed = await asyncio.to_thread(close_journal, self._disk.recordings_dir / recording_id, self._node_id)
+        except (OSError, ValueError) as error:
+            log.error("recording_not_closed", recording_id=recording_id, error=str(error))
+            return None
+        if closed is not None:
+            self._is_closed_now(recording_id)
+        return closed
+
+    def _is_closed_now(self, recording_id: str) -> None:
+        self._grows_no_more(recording_id)
+        self.reading.unclosed.discard(recording_id)
 
     def _grows_no_more(self, recording_id: str) -> None:
         if self._disk.spool is not None:
             self._disk.spool.close(recording_id)
-
-    def _close_left(self, directory: Path) -> Summary | None:
-        if not directory.is_dir():
-            return None
-        path = directory / f"{self._node_id}.jsonl"
-        if path.exists():
-            repair(path)
-        found = read_recording(directory)
-        lost = lost_ends(found)
-        # A journal can be read before those of other nodes.
-        declared = [found.renditions[name].info for name in dict.fromkeys(segment.rendition for segment in lost)]
-        journal = RecordingJournal(path)
-        try:
-            head = [found.head] if journal.is_new and found.head is not None else []
-            journal.append(*head, *declared, *lost, OverRecord())
-        finally:
-            journal.close()
-        if lost:
-            log.error("segments_missed", recording_id=directory.name, files=len(lost))
-        self._grows_no_more(directory.name)
-        return Summary.of(read_recording(directory))
 
     def _ignore(self, session: RecordedSession) -> None:
         self._ignored.add(session.session_dir)

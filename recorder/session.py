@@ -192,6 +192,13 @@ class RecordedSession:
             self._writer.close()
             self._writer = None
 
+    def move(self) -> None:
+        """The session goes on on another node. If it comes back what that one has recorded is read first."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.mark(MOVED)
+
     def mark(self, why: str) -> None:
         """Let ingest know that the session's files are not needed here any more."""
         try:

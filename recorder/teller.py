@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
 
 from packager.recordings.summary import Summary
+from recorder.left import Left
+from recorder.progress import progress_of
 from recorder.recorder import Recorder, Storage
 from recorder.session import RecordedSession
 from streams.problems import problem_of
 from streams.recording_model import RecordingProgress, RecordingState
 from streams.recordings import PutOutcome, RecordingBusy, RecordingNotFound, RecordingStore
-from streams.state import SESSION_STATES
 from streams.store import StreamStore
-from streams.times import format_utc_ms, from_unix_ms
 
 log = structlog.get_logger()
 
@@ -30,9 +29,6 @@ _ROUND_S: Final = 1.0
 _UPDATE_S: Final = 2.0
 _LEFT_EVERY_S: Final = 3.0
 _RETENTION_EVERY_S: Final = 30.0
-OTHERS_FIRST_S: Final = 30.0
-"""So long is waited before a recording is closed that another node may have recorded the last of."""
-
 _OVERLAP_S: Final = 3600.0
 """So far back it is asked each time what was deleted: the clocks of nodes differ."""
 
@@ -70,7 +66,7 @@ class RedisTeller:
         self._removed: set[str] = set()
         self._next_left_s = 0.0
         self._next_retention_s = 0.0
-        self._over_since_s: dict[str, float] = {}
+        self._left = Left(streams, recordings)
         self._has_looked = False
         self._storage: dict[str, Storage | None] = {}  # as Redis has it, None: not known; of those that may change
         self._next_storage_s = 0.0
@@ -143,7 +139,9 @@ class RedisTeller:
             self._has_looked = True
         if now_s >= self._next_left_s:
             self._next_left_s = now_s + _LEFT_EVERY_S
-            await self._close_left(recorder)
+            told = {recording_id: report.progress.state for recording_id, report in self._reports.items()}
+            for entry, progress in await self._left.close(recorder, told):
+                self._put(entry.recording_id, entry.edge_id, entry.session_id, progress)
         if self._retention_s and now_s >= self._next_retention_s:
             self._next_retention_s = now_s + _RETENTION_EVERY_S
             await self._delete_old()
@@ -162,8 +160,9 @@ class RedisTeller:
                 report.is_told = True  # an earlier run has told more of it
                 return
         if not report.started and progress.state is RecordingState.READY:
-            await self._send(recording_id, stream_id, report, replace(progress, state=RecordingState.RECORDING))
-        outcome = await self._send(recording_id, stream_id, report, progress)
+            begun = replace(progress, state=RecordingState.RECORDING)
+            await self._send(recording_id, stream_id, report, begun, recorder.node_id)
+        outcome = await self._send(recording_id, stream_id, report, progress, recorder.node_id)
         report.started = True
         report.is_told = report.progress is progress
         if outcome is PutOutcome.DELETED:
@@ -183,10 +182,10 @@ class RedisTeller:
                 del self._storage[recording_id]
 
     async def _send(
-        self, recording_id: str, stream_id: str, report: _Report, progress: RecordingProgress
+        self, recording_id: str, stream_id: str, report: _Report, progress: RecordingProgress, node_id: str
     ) -> PutOutcome:
         return await self._recordings.put(
-            recording_id, stream_id=stream_id, session_id=report.session_id, progress=progress
+            recording_id, stream_id=stream_id, session_id=report.session_id, progress=progress, node_id=node_id
         )
 
     async def _stream_id(self, recording_id: str, report: _Report) -> str | None:
@@ -210,36 +209,9 @@ class RedisTeller:
 
     def _forget(self, recording_id: str) -> None:
         """There is nothing to tell any more of one that was deleted."""
-        for known in (self._reports, self._storage, self._over_since_s):
-            known.pop(recording_id, None)
-
-    async def _close_left(self, recorder: Recorder) -> None:
-        """Close what is over without its session's journal saying so here: its node was lost, or it restarted."""
-        if not recorder.has_looked:
-            return  # it may yet find the session's journal
-        for recording_id in await self._recordings.open_ids():
-            report = self._reports.get(recording_id)
-            if recorder.is_followed(recording_id) or (report and report.progress.state != RecordingState.RECORDING):
-                continue
-            entry = await self._recordings.find(recording_id)
-            if entry is None:
-                continue
-            stream = await self._streams.find_by_edge(entry.edge_id)
-            is_latest = stream is not None and stream.session_id == entry.session_id
-            if stream is not None and is_latest and stream.state in SESSION_STATES:
-                self._over_since_s.pop(recording_id, None)
-                continue
-            # Unless the session was this node's last, another may have recorded the end of it, and be about to say so.
-            is_ours = stream is not None and is_latest and stream.node_id == recorder.node_id
-            over_s = time.monotonic() - self._over_since_s.setdefault(recording_id, time.monotonic())
-            if recording_id not in self._reports and over_s < OTHERS_FIRST_S and not is_ours:
-                continue
-            summary = await recorder.close_left(recording_id)
-            if summary is not None:
-                state = RecordingState.READY if summary.has_media else RecordingState.FAILED
-                self._over_since_s.pop(recording_id, None)
-                log.warning("recording_closed_late", recording_id=recording_id, state=state.value)
-                self._put(recording_id, entry.edge_id, entry.session_id, progress_of(summary, state, "session_lost"))
+        self._reports.pop(recording_id, None)
+        self._storage.pop(recording_id, None)
+        self._left.forget(recording_id)
 
     async def _take_up(self, recorder: Recorder) -> None:
         """Recordings on this disk of which Redis knows nothing: it was away for too long, or has lost its newest."""
@@ -271,32 +243,3 @@ class RedisTeller:
                 )
             except (RecordingNotFound, RecordingBusy) as error:
                 log.info("recording_not_deleted", recording_id=recording_id, error=type(error).__name__)
-
-
-def progress_of(summary: Summary, state: RecordingState, reason: str = "") -> RecordingProgress:
-    """What Redis, and with it the API, knows of a recording."""
-    renditions: list[Mapping[str, Any]] = []
-    for info in summary.renditions:
-        shown: dict[str, Any] = {"name": info.name, "kind": info.kind, "codecs": info.codecs}
-        shown["bandwidth"] = info.bandwidth_bps
-        if info.kind == "video":
-            shown |= {"width": info.width_px, "height": info.height_px, "frameRate": round(info.frame_rate, 3)}
-        renditions.append(shown)
-    gaps = [
-        {
-            "startedAt": format_utc_ms(from_unix_ms(gap.start_ms)),
-            "duration": round(gap.duration_s, 3),
-            "reason": gap.reason,
-        }
-        for gap in summary.gaps
-    ]
-    return RecordingProgress(
-        state=state,
-        started_ms=summary.started_ms,
-        duration_s=summary.duration_s,
-        size_bytes=summary.size_bytes,
-        renditions=tuple(renditions),
-        gaps=tuple(gaps),
-        has_thumbnails=summary.thumbnails > 0,
-        reason=reason,
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,7 +15,15 @@ import structlog
 from redis.asyncio import Redis
 
 from streams.keys import Keys
-from streams.recording_model import EVENT_OF, RecordingEntry, RecordingProgress, RecordingState, read_recording_entry
+from streams.recording_model import (
+    EVENT_OF,
+    RecordingEntry,
+    RecordingProgress,
+    RecordingState,
+    part_of,
+    read_recording_entry,
+    with_parts,
+)
 from streams.records import text
 from streams.scripts import change_request, change_script_text
 from streams.state import SESSION_STATES, EventType
@@ -71,23 +79,31 @@ class RecordingStore:
         self._delete = redis.register_script(change_script_text("recording_delete"))
 
     async def put(
-        self, recording_id: str, *, stream_id: str, session_id: str, progress: RecordingProgress
+        self, recording_id: str, *, stream_id: str, session_id: str, progress: RecordingProgress, node_id: str = ""
     ) -> PutOutcome:
-        """How far a recording has come. The first report makes it known; each new state is an event."""
+        """How far a recording has come, on this node. The first report makes it known; each new state is an event.
+
+        What other nodes have recorded, and this one has not read, stays beside it as a part of its own.
+        """
         data: dict[str, object] = {"recordingId": recording_id}
-        if progress.state is not RecordingState.RECORDING:
-            data |= {"duration": round(progress.duration_s, 3), "size": progress.size_bytes, "gaps": len(progress.gaps)}
+        state, reason = progress.state, progress.reason
+        if state is not RecordingState.RECORDING:
+            whole = await self._whole(recording_id, progress, node_id)
+            data |= {"duration": round(whole.duration_s, 3), "size": whole.size_bytes, "gaps": len(whole.gaps)}
+            state, reason = whole.state, whole.reason
         request = change_request(
             prefix=self._keys.prefix,
             stream_id=stream_id,
             at=utc_now(),
-            reason=progress.reason or EVENT_OF[progress.state].value.removeprefix("recording."),
+            reason=reason or EVENT_OF[state].value.removeprefix("recording."),
             data=data,
-            type=EVENT_OF[progress.state].value,
+            type=EVENT_OF[state].value,
             recording_id=recording_id,
             session_id=session_id,
-            state=progress.state.value,
-            record=progress.record(),
+            node_id=node_id,
+            nodes=sorted(progress.nodes | {node_id}),
+            state=state.value,
+            record=replace(progress, state=state, reason=reason).record(),
             at_us=str(time.time_ns() // 1000),
             at_epoch_s=str(int(time.time())),
         )
@@ -100,6 +116,15 @@ class RecordingStore:
         ]
         outcome, *_ = await self._put(keys=keys, args=[request])
         return PutOutcome(text(outcome))
+
+    async def _whole(self, recording_id: str, progress: RecordingProgress, node_id: str) -> RecordingProgress:
+        """The progress with what other nodes have told."""
+        entry = await self.find(recording_id)
+        if entry is None:
+            return progress
+        known = entry.parts or (part_of(entry.node_id, entry.progress),)
+        others = [part for part in known if part.node_id not in {"", node_id, *progress.nodes}]
+        return with_parts(progress, (*others, part_of(node_id, progress)) if others else ())
 
     async def note_storage(self, recording_id: str, pending_bytes: int, problem: str) -> bool:
         """How a recording is kept at the moment, which is no event; False when it is not known (any more)."""

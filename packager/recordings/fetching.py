@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from packager.recordings.object_store import ObjectStore
-from packager.recordings.recording import JOURNALS, read_recording
+from packager.recordings.recording import JOURNALS, Recording, read_recording
 from packager.recordings.uploads import UPLOADS
 
 COMPLETE_SUFFIX = ".complete"
@@ -23,14 +23,19 @@ def tombstone(directory: Path) -> Path:
     return directory.with_name(f"{TOMBSTONE_PREFIX}{directory.name}")
 
 
-async def fetch_journals(store: ObjectStore, directory: Path) -> None:
-    """Fetch the journals that other nodes have stored and that are not in this directory. Raises `StoreError`."""
-    for name, data in (await _journals(store, directory.name)).items():
-        path = directory / name
-        if not path.exists():
-            temporary = path.with_name(f".{name}")
-            await asyncio.to_thread(temporary.write_bytes, data)
-            temporary.rename(path)
+async def fetch_journals(store: ObjectStore, directory: Path, *, only_closed: bool = False) -> None:
+    """Fetch the journals that other nodes have stored and that are not in this directory. Raises `StoreError`.
+
+    `only_closed`: none of them unless one says that the recording is closed. What was fetched is not fetched again.
+    """
+    found = await _journals(store, directory.name)
+    missing = {name: data for name, data in found.items() if not (directory / name).exists()}
+    if only_closed and not any(_is_over(name, data) for name, data in missing.items()):
+        return
+    for name, data in missing.items():
+        temporary = directory / f".{name}.new"
+        await asyncio.to_thread(temporary.write_bytes, data)
+        temporary.rename(directory / name)
 
 
 async def fetch_recording(store: ObjectStore, directory: Path) -> bool:
@@ -65,6 +70,14 @@ def _lay(files: dict[str, bytes], directory: Path) -> bool:
         return True
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_over(name: str, data: bytes) -> bool:
+    if not PurePosixPath(name).match(JOURNALS):
+        return False
+    recording = Recording()
+    recording.feed_lines(data)
+    return recording.is_over
 
 
 async def _journals(store: ObjectStore, recording_id: str) -> dict[str, bytes]:

@@ -75,6 +75,8 @@ class Recording:
         self.head: HeadRecord | None = None
         self.renditions: dict[str, RecordedRendition] = {}
         self.thumbnails: list[ThumbnailRecord] = []
+        self.nodes: frozenset[str] = frozenset()
+        """Those whose journals were read."""
         self.is_over = False
 
     def feed_lines(self, data: bytes) -> None:
@@ -152,6 +154,7 @@ class RecordingReader:
             self.recording = Recording()
         for path in journals:
             self._refresh(path)
+        self.recording.nodes = frozenset(path.stem for path in journals)
 
     def _refresh(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -26,12 +26,15 @@ class Summary:
     def __init__(self) -> None:
         self.size_bytes = 0
         self.thumbnails = 0
+        self.nodes: frozenset[str] = frozenset()
+        """Those whose journals are in it."""
         self._renditions: dict[str, _Rendition] = {}
 
     @classmethod
     def of(cls, recording: Recording) -> Summary:
         """The summary of a recording that was read."""
         summary = cls()
+        summary.nodes = recording.nodes
         for rendition in recording.renditions.values():
             summary.feed(rendition.info)
             for init in rendition.inits.values():

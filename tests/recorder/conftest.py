@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Settings
-from recorder import recorder, teller
+from recorder import left, recorder, teller
 from recorder.session import RecordedSession
 from recorder.storing import Disk
 from streams.connection import open_redis
@@ -58,7 +58,7 @@ def redis() -> Iterator[RedisServer]:
 @pytest_asyncio.fixture
 async def place(redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     # What takes seconds so that nodes don't get in each other's way takes moments here.
-    monkeypatch.setattr(teller, "OTHERS_FIRST_S", 0.3)
+    monkeypatch.setattr(left, "OTHERS_FIRST_S", 0.3)
     monkeypatch.setattr(teller, "_LEFT_EVERY_S", 0.1)
     monkeypatch.setattr(teller, "_RETENTION_EVERY_S", 0.1)
     monkeypatch.setattr(teller, "_UPDATE_S", 0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.settings import Settings
@@ -51,6 +51,15 @@ class Place:
 
         await until(reached)
         return found[0]
+
+    def beside(self, name: str) -> Place:
+        """Another node of the same Redis, with directories of its own."""
+        own = {
+            key: path.with_name(f"{path.name}-{name}")
+            for key in ("data_dir", "media_dir", "recordings_dir")
+            if isinstance(path := getattr(self.settings, key), Path)
+        }
+        return replace(self, settings=self.settings.model_copy(update=own))
 
     def directory(self, stream: Stream) -> Path:
         return self.settings.effective_recordings_dir / session_of(stream).replace("se_", "rec_")

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from config.session import RECORDED_FILE
-from recorder import reading, teller
+from recorder import left, reading
 from streams.model import Stream
 from streams.recording_model import RecordingState
 from streams.state import Event
@@ -67,7 +67,7 @@ async def test_a_session_that_never_says_its_end_is_closed_when_it_is_over(place
 async def test_after_a_power_cut_a_node_closes_at_once_what_nobody_else_can_have_gone_on_with(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teller, "OTHERS_FIRST_S", 1000.0)
+    monkeypatch.setattr(left, "OTHERS_FIRST_S", 1000.0)
     stream, epoch, writer = await place.session()
     async with place.recorder(NODE):
         writer.segments(3)
