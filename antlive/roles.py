@@ -342,6 +342,7 @@ async def _add_control(
 async def _add_origin(
     stack: AsyncExitStack, app: web.Application, settings: Settings, page: MetricsPage, meter: RequestMeter
 ) -> None:
+    from antlive.deleted_copies import DeletedCopies
     from packager.anywhere import SESSIONS
     from packager.conformance.guard import GUARD, Guard
     from packager.elsewhere import Elsewhere
@@ -351,6 +352,7 @@ async def _add_origin(
     from packager.recordings.object_store import ObjectStore
     from packager.recordings.vod import LIBRARY, has_recording, setup_vod
     from streams.owners import OwnerDirectory
+    from streams.recordings import RecordingStore
     from streams.viewers import ViewerCounts
 
     redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
@@ -369,6 +371,10 @@ async def _add_origin(
     recording_store = ObjectStore.of(settings)
     redirects = settings.recording_store_delivery == "redirect"
     setup_vod(app, settings.effective_recordings_dir, recording_store, redirects=redirects)
+    if recording_store is not None:
+        copies = DeletedCopies(RecordingStore(redis, keys), settings.effective_recordings_dir, node_id)
+        stack.push_async_callback(copies.close)
+        copies.start()
     page.registry.register(OriginMetrics(app[SESSIONS], app[GUARD], meter.viewers))
     media_origin = recording_store.origin if recording_store is not None and redirects else ""
     setup_player(app, HLS_JS_FILE, media_origin, partial(has_recording, app[LIBRARY]))

@@ -153,10 +153,14 @@ class Recorder:
                 for session in list(self._sessions.values()):
                     if session.recording_id == recording_id:
                         await self._leave(session)
-            directory = self._disk.recordings_dir / recording_id
+            directory = self._directory(recording_id)
             if self._uploader is not None and (in_store or await asyncio.to_thread(directory.is_dir)):
                 self._uploader.remove(recording_id)  # first: from now on nobody fetches it from the store
             await asyncio.to_thread(remove_recording, directory)
+
+    async def present(self, recording_ids: list[str]) -> set[str]:
+        """Those of which there is something on this disk."""
+        return await asyncio.to_thread(lambda: {each for each in recording_ids if self._directory(each).is_dir()})
 
     def recorded_sessions(self) -> list[RecordedSession]:
         """The sessions that are being recorded."""
@@ -164,7 +168,7 @@ class Recorder:
 
     def has_recorded(self, recording_id: str) -> bool:
         """Whether this node has recorded any of it."""
-        return (self._disk.recordings_dir / recording_id / f"{self._node_id}.jsonl").exists()
+        return (self._directory(recording_id) / f"{self._node_id}.jsonl").exists()
 
     def storage(self, recording_id: str) -> Storage:
         """How a recording is kept at the moment."""
@@ -225,6 +229,7 @@ class Recorder:
             await self._finish(session)
         elif session.is_gone and session.is_complete:
             await asyncio.to_thread(session.move)
+            self.reading.unclosed.add(session.recording_id)
             self._grows_no_more(session.recording_id)
         is_told = stored or (session.problem and session.has_published and not session.has_given_up)
         if is_told and path in self._sessions:
@@ -290,7 +295,7 @@ class Recorder:
 
     async def _fetch_others(self, recording_id: str, *, only_closed: bool = False) -> None:
         """What other nodes have recorded of it belongs to it, if it can be had at once."""
-        directory = self._disk.recordings_dir / recording_id
+        directory = self._directory(recording_id)
         if self._store is None or not directory.is_dir():
             return
         try:
@@ -299,15 +304,18 @@ class Recorder:
         except (StoreError, TimeoutError, ValueError) as error:
             log.warning("others_not_asked", recording_id=recording_id, error=str(error) or "no answer in time")
 
+    def _directory(self, recording_id: str) -> Path:
+        return self._disk.recordings_dir / recording_id
+
     def _is_closed(self, recording_id: str) -> bool:
         try:
-            return read_recording(self._disk.recordings_dir / recording_id).is_over
+            return read_recording(self._directory(recording_id)).is_over
         except (OSError, ValueError):
             return True  # which is said when it is to be closed
 
     async def _close_journal(self, recording_id: str) -> Summary | None:
         try:
-            closed = await asyncio.to_thread(close_journal, self._disk.recordings_dir / recording_id, self._node_id)
+            closed = await asyncio.to_thread(close_journal, self._directory(recording_id), self._node_id)
         except (OSError, ValueError) as error:
             log.error("recording_not_closed", recording_id=recording_id, error=str(error))
             return None

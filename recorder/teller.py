@@ -200,8 +200,10 @@ class RedisTeller:
         deleted = await self._recordings.deleted_since(since_s)
         # What was deleted days before this process began has long left the store, if it was not here.
         in_store = deleted if since_s else await self._recordings.deleted_since(now_s - _AWAY_AT_MOST_S)
+        # A copy that was being fetched from the store meanwhile comes afterwards.
+        present = await recorder.present(deleted)
         for recording_id in deleted:
-            if recording_id not in self._removed:
+            if recording_id in present or recording_id not in self._removed:
                 await recorder.remove(recording_id, in_store=recording_id in in_store)
                 self._removed.add(recording_id)
                 self._forget(recording_id)

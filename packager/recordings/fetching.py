@@ -14,8 +14,9 @@ from packager.recordings.uploads import UPLOADS
 COMPLETE_SUFFIX = ".complete"
 """Of an empty file beside a journal: all of it is in the store."""
 
-
 TOMBSTONE_PREFIX = ".deleted-"
+FETCHED_PREFIX = ".rec_"
+"""Of directories beside the recordings, in which what is fetched lies until it is whole."""
 
 
 def tombstone(directory: Path) -> Path:

@@ -12,9 +12,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from antlive import deleted_copies
+from antlive.deleted_copies import DeletedCopies
 from config.session import Checkpoint
+from config.settings import Settings
 from packager.hot_media import HotMedia
 from packager.media_files import HOT
+from packager.recordings import fetching, library
 from packager.recordings.fetching import fetch_journals
 from packager.recordings.object_store import NoObject, ObjectStore, StoreError
 from packager.recordings.recording import read_recording
@@ -96,6 +100,16 @@ def media_of(s3: S3Server, recording_id: str, name: str = "720p") -> list[str]:
 
 def files(*msns: int) -> list[str]:
     return [f"{msn}.m4s" for msn in msns]
+
+
+def settings_with(place: Place, s3: S3Server) -> Settings:
+    """The place's settings, with this store."""
+    return place.settings.model_copy(
+        update={
+            "recording_store": f"s3://{BUCKET}/shows", "recording_store_endpoint": s3.endpoint,
+            "recording_store_access_key": ACCESS_KEY, "recording_store_secret_key": SECRET_KEY,
+        }
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -289,12 +303,7 @@ async def test_a_session_that_moves_between_nodes_without_a_common_directory_is_
 async def test_wrong_keys_are_said_and_data_are_kept(
     place: Place, s3: S3Server, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = place.settings.model_copy(
-        update={
-            "recording_store": f"s3://{BUCKET}/shows", "recording_store_endpoint": s3.endpoint,
-            "recording_store_access_key": ACCESS_KEY, "recording_store_secret_key": SECRET_KEY,
-        }
-    )  # fmt: skip
+    right = settings_with(place, s3)
     place.settings = right.model_copy(update={"recording_store_secret_key": "not-the-secret-of-the-store"})
     stream, _, writer = await place.session()
 
@@ -366,6 +375,59 @@ async def test_what_is_deleted_is_not_fetched_again_while_the_store_still_has_it
         assert (await client.get(f"/vod/{recording_id}/master.m3u8")).status == 404
     await uploading.upload()
     assert s3.objects() == {} and list(recordings_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("recorder_runs", [True, False])
+async def test_a_fetch_that_is_on_its_way_while_the_recording_is_deleted_leaves_nothing(
+    place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch, recorder_runs: bool
+) -> None:
+    """On the node that has recorded it, or on one that only plays."""
+    monkeypatch.setattr(deleted_copies, "_EVERY_S", 0.05)
+    place.settings = settings_with(place, s3)
+    stream, _, writer = await place.session()
+    player = place if recorder_runs else place.beside("player")
+    played_dir = player.settings.effective_recordings_dir
+    fetched, deleted = asyncio.Event(), asyncio.Event()
+    lay = fetching._lay
+
+    async def fetch(store: ObjectStore, directory: Path) -> bool:
+        found = await fetching._journals(store, directory.name)
+        fetched.set()
+        await deleted.wait()
+        return lay(found, directory)
+
+    async with place.recorder():
+        writer.segments(2)
+        writer.publication.end()
+        entry = await place.wait_for(stream, RecordingState.READY, 4.0)
+
+        async def uploaded() -> bool:
+            return bool(list(place.directory(stream).glob("*.complete")))
+
+        await until(uploaded)
+        if recorder_runs:
+            shutil.rmtree(place.directory(stream))  # what it had is lost
+        copies = DeletedCopies(place.recordings, played_dir, NODE if recorder_runs else "node_b")
+        copies.start()
+        monkeypatch.setattr(library, "fetch_recording", fetch)
+        async with origin(played_dir, s3, redirects=False) as client:
+            asked = asyncio.create_task(client.get(f"/vod/{entry.recording_id}/master.m3u8"))
+            await fetched.wait()
+            await place.recordings.delete(entry.recording_id, stream_id=stream.stream_id, env=ENV, reason="api")
+
+            async def gone() -> bool:
+                return s3.objects() == {} and not place.directory(stream).exists()
+
+            await until(gone)
+            deleted.set()
+            await asked
+
+            async def nothing_left() -> bool:
+                return list(played_dir.iterdir()) == []
+
+            await until(nothing_left)
+            assert (await client.get(f"/vod/{entry.recording_id}/master.m3u8")).status == 404
+        await copies.close()
 
 
 @pytest.mark.parametrize("url", ["s3://shows", "s3://shows/live"])
