@@ -11,6 +11,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -78,7 +79,12 @@ class MetricsPage:
 
 
 async def serve_metrics(
-    stack: AsyncExitStack, page: MetricsPage, role: str, files: NodeFiles, port: tuple[str, int] | None = None
+    stack: AsyncExitStack,
+    page: MetricsPage,
+    role: str,
+    files: NodeFiles,
+    media_dir: Path,
+    port: tuple[str, int] | None = None,
 ) -> int | None:
     """Answer on the role's socket, and at this address and port if there is one; its number.
 
@@ -88,7 +94,7 @@ async def serve_metrics(
     app = web.Application()
     add_response_headers(app)
     page.add_to(app)
-    add_probes(app, of_node(files))
+    add_probes(app, of_node(files, media_dir))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

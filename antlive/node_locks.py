@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from config.settings import ENV_PREFIX, Settings
+from streams.ids import EDGE_PREFIX
 
 MEDIA_LOCK: Final = ".node"
 """In the media directory: it holds the id of the node whose roles share the lock on it."""
 WAIT_S: Final = 3.0
 """How long what ends at the moment, such as the roles of a `serve` that was killed, is waited for."""
+_NOBODYS: Final = {MEDIA_LOCK, "lost+found"}
 _LOOK_S: Final = 0.05
 _LOCKED_ROLES: Final = {"ingest": "ingest", "recorder": "recorder", "origin": "origin", "web": "origin"}
 
@@ -78,7 +80,13 @@ def lock_role(
 
 
 def lock_media_dir(media_dir: Path, node_id: str, wait_s: float = WAIT_S) -> int:
-    """Share the media directory with the other processes of this node. Raises `DirectoryBusy`."""
+    """Share the media directory with the other processes of this node.
+
+    Raises `DirectoryBusy`, and `DirectoryUnusable` for one that was never a node's and holds something.
+    """
+    if not (media_dir / MEDIA_LOCK).exists() and (foreign := _foreign(media_dir)):
+        text = f"it holds {foreign}, which is not ours: name an empty directory"
+        raise DirectoryUnusable(f"cannot use {ENV_PREFIX}MEDIA_DIR={media_dir}: {text}")
     fd = _open(media_dir / MEDIA_LOCK)
     other = ""
 
@@ -121,6 +129,13 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DirectoryUnusable(f"cannot use {path}: {error.strerror or error}") from error
+
+
+def _foreign(media_dir: Path) -> str:
+    """The name of something in a media directory that no node has put there."""
+    with told(media_dir):
+        names = sorted(entry.name for entry in os.scandir(media_dir))
+    return next((name for name in names if name not in _NOBODYS and not name.startswith(EDGE_PREFIX)), "")
 
 
 def _open(path: Path) -> int:

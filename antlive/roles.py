@@ -135,6 +135,7 @@ def _asking_redis() -> Iterator[None]:
 async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     # Imported here: each role loads only what it runs.
     from antlive.capacity import knowing_capacity
+    from antlive.slate_check import slate_problem
     from ingest.broadcasts import Broadcasts
     from ingest.drain import Drain
     from ingest.event_follower import EventFollower
@@ -148,8 +149,8 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
     from ingest.workers import WorkerPool
     from ingest.write_back import WriteBack
 
-    if settings.slate_image is not None and not os.access(settings.slate_image, os.R_OK):
-        raise CannotStart(f"cannot read {ENV_PREFIX}SLATE_IMAGE={settings.slate_image}")
+    if settings.slate_image is not None and (problem := await slate_problem(settings.slate_image)):
+        raise CannotStart(f"cannot use {ENV_PREFIX}SLATE_IMAGE={settings.slate_image}: {problem}")
     async with AsyncExitStack() as stack:
         redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL)
         stack.push_async_callback(redis.aclose)
@@ -220,14 +221,14 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         page.registry.register(IngestMetrics(broadcasts))
         with _listening(settings, "METRICS_PORT", settings.metrics_port or 0):
             port = None if settings.metrics_port is None else (settings.bind, settings.metrics_port)
-            metrics_port = await serve_metrics(stack, page, "ingest", files, port)
+            metrics_port = await serve_metrics(stack, page, "ingest", files, settings.effective_media_dir, port)
         stack.push_async_callback(drain.close)
         ports = {"rtmp_port": rtmp_port, "srt_port": srt_port, "rtmps_port": rtmps_port, "metrics_port": metrics_port}
         yield Running({name: port for name, port in ports.items() if port is not None}, drain)
 
 
 async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Settings) -> int | None:
-    from ingest.certificate import Certificate
+    from ingest.certificate import Certificate, certificate_problem
 
     if settings.rtmps_port is None or settings.tls_cert is None or settings.tls_key is None:
         return None
@@ -235,7 +236,7 @@ async def _start_rtmps(stack: AsyncExitStack, server: RtmpServer, settings: Sett
         certificate = Certificate(settings.tls_cert, settings.tls_key)
     except OSError as error:
         names = f"{ENV_PREFIX}TLS_CERT {str(settings.tls_cert)!r} and {ENV_PREFIX}TLS_KEY {str(settings.tls_key)!r}"
-        raise CannotStart(f"cannot use {names}: {error.strerror or error}") from error
+        raise CannotStart(f"cannot use {names}: {certificate_problem(error)}") from error
     certificate.follow()
     stack.push_async_callback(certificate.close)
     with _listening(settings, "RTMPS_PORT", settings.rtmps_port):
@@ -254,7 +255,7 @@ async def _recorder(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(redis.aclose)
         page = MetricsPage("recorder", redis)
         page.registry.register(metrics)
-        await serve_metrics(stack, page, "recorder", files)
+        await serve_metrics(stack, page, "recorder", files, settings.effective_media_dir)
         yield Running({})
 
 
@@ -280,7 +281,7 @@ async def _http(settings: Settings, role: str, http_fd: int | None) -> AsyncIter
         stack.push_async_callback(redis.aclose)
         # A control plane is no node: it needs no data directory.
         files = None if role == "control" else NodeFiles(settings.data_dir)
-        add_probes(app, of_control(redis) if files is None else of_node(files))
+        add_probes(app, of_control(redis) if files is None else of_node(files, settings.effective_media_dir))
         page = MetricsPage(role, redis, None if files is None else files.node_id())
         page.add_to(app)
         meter = RequestMeter()

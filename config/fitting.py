@@ -18,6 +18,11 @@ def check_together(settings: Settings, secrets: Iterable[str]) -> None:
     """Raises `PydanticCustomError`, whose text names the settings."""
     if settings.rtmps_port is not None and (settings.tls_cert is None or settings.tls_key is None):
         raise PydanticCustomError("tls", "rtmps_port {port} needs tls_cert and tls_key", {"port": settings.rtmps_port})
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing, there = ("tls_cert", "tls_key") if settings.tls_cert is None else ("tls_key", "tls_cert")
+        path = str(getattr(settings, there))
+        message = "{there} = {path} needs {missing}"
+        raise PydanticCustomError("tls", message, {"there": there, "path": repr(path), "missing": missing})
     if (settings.recording_store_access_key is None) != (settings.recording_store_secret_key is None):
         message = "recording_store_access_key and recording_store_secret_key need each other"
         raise PydanticCustomError("store_keys", message)

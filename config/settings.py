@@ -50,6 +50,10 @@ SECRET_FILES = {f"{ENV_PREFIX}{name.upper()}{SUFFIX}": name for name in sorted(S
 """Variables that name a file with a secret."""
 
 
+PATHS = frozenset({"tls_cert", "tls_key", "data_dir", "media_dir", "recordings_dir", "redis_ca", "slate_image"})
+"""Settings that name a file or a directory."""
+
+
 class SettingsError(ValueError):
     """A setting is unknown, or its value is out of bounds; the text names setting, value and bound."""
 
@@ -65,7 +69,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="certificate chain (PEM) of RTMPS; read again when it changes")
     tls_key: Path | None = Field(None, description="private key (PEM) of tls_cert")
     srt_port: Port = Field(9000, description="UDP port of SRT ingest")
-    bind: str = Field("0.0.0.0", description="address that the listeners bind to")
+    bind: str = Field("0.0.0.0", min_length=1, description="address that the listeners bind to")
     public_host: str = Field(
         "localhost", pattern=r"^[^\s/?#@]+$", description="host in the URLs that the API hands out"
     )
@@ -237,6 +241,13 @@ class Settings(BaseSettings):
     log_format: str = Field("pretty", pattern="^(pretty|json)$", description="log lines: pretty or json")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _paths_are_not_empty(cls, value: object, info: ValidationInfo) -> object:
+        if value == "" and info.field_name in PATHS:  # else it is the directory that the process happens to be in
+            raise ValueError("must be a path; without the setting its default holds")
+        return value
+
     @field_validator("part_s")
     @classmethod
     def _part_below_segment(cls, part_s: float, info: object) -> float:
@@ -348,8 +359,9 @@ def load_settings() -> Settings:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {file!r} is no text in UTF-8") from None
     except OSError as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: can't read {file!r}: {error.strerror}") from None
-    except SourceError as error:  # of a value that has to be JSON; its text names the field, and no value
-        raise SettingsError(f"{error}: {error.__cause__}") from None
+    except SourceError as error:  # of the one setting whose value has to be JSON
+        name = f"{ENV_PREFIX}LADDERS"
+        raise SettingsError(f"{name} = {os.environ.get(name)!r}: must be JSON: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_describe(item) for item in error.errors())) from None
 

@@ -15,6 +15,20 @@ CHECK_EVERY_S = 2.0
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
+def _no_password() -> str:
+    """Without this OpenSSL would ask for it on the terminal."""
+    return ""
+
+
+def certificate_problem(error: OSError) -> str:
+    """What keeps certificate and key from being used, in words."""
+    if isinstance(error, ssl.SSLError):
+        if "MISMATCH" in (error.reason or ""):
+            return "the key is not that of the certificate"
+        return "they must be PEM files without a password"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
 class Certificate:
     """`context` serves the newest certificate that could be loaded. Raises `OSError` (`ssl.SSLError` is one)."""
 
@@ -47,9 +61,9 @@ class Certificate:
         try:
             # A context of its own first: half a renewal must not reach the one that is served.
             self._load()
-            self.context.load_cert_chain(*self._files)
+            self.context.load_cert_chain(*self._files, password=_no_password)
         except OSError as error:
-            log.warning("certificate_not_loaded", file=str(self._files[0]), error=error.strerror or str(error))
+            log.warning("certificate_not_loaded", file=str(self._files[0]), error=certificate_problem(error))
         else:
             log.info("certificate_loaded", file=str(self._files[0]))
 
@@ -62,7 +76,7 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # Encoders stay for hours and resume nothing; librtmp fails at a ticket that comes before its first answer.
         context.num_tickets = 0
-        context.load_cert_chain(*self._files)
+        context.load_cert_chain(*self._files, password=_no_password)
         return context
 
     async def _run(self) -> None:

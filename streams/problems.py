@@ -34,7 +34,8 @@ def problem_of(error: BaseException, *, for_anybody: bool = False) -> str:
         if isinstance(cause, NoPrimary):
             return str(cause).partition(" (")[0] if for_anybody else str(cause)
     if for_anybody:
-        return next((words for cause in chain if (words := _words(cause))), "an error; the log says which")
+        unknown = "no answer in time" if isinstance(error, TimeoutError) else "an error; the log says which"
+        return next((words for cause in chain if (words := _words(cause))), unknown)
     address = next((f"{match[1]}: " for cause in chain if (match := _ADDRESS.search(f"{cause} "))), "")
     return address + next((words for cause in chain if (words := _words(cause))), _plain(error))
 

@@ -10,7 +10,7 @@ import pytest
 
 from config.effective import effective_toml
 from config.fitting import MASK
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import PATHS, Settings, SettingsError, load_settings
 
 SECRET = "ak_very_secret"
 
@@ -49,6 +49,11 @@ def test_without_any_configuration_the_defaults_hold() -> None:
         ("ANTLIVE_PUBLIC_HOST", "a b/c", ["ANTLIVE_PUBLIC_HOST", "a b/c"]),
         ("ANTLIVE_REDIS_PREFIX", "", ["ANTLIVE_REDIS_PREFIX", "at least 1"]),
         ("ANTLIVE_API_KEY", "ak with spaces", ["ANTLIVE_API_KEY = <hidden>", "pattern"]),
+        ("ANTLIVE_DATA_DIR", "", ["ANTLIVE_DATA_DIR = ''", "must be a path"]),
+        ("ANTLIVE_MEDIA_DIR", "", ["ANTLIVE_MEDIA_DIR = ''", "must be a path"]),
+        ("ANTLIVE_BIND", "", ["ANTLIVE_BIND", "at least 1"]),
+        ("ANTLIVE_TLS_CERT", "/c.pem", ["tls_cert = '/c.pem' needs tls_key"]),
+        ("ANTLIVE_TLS_KEY", "/k.pem", ["tls_key = '/k.pem' needs tls_cert"]),
         ("ANTLIVE_DRAIN_S", "nan", ["ANTLIVE_DRAIN_S", "nan", "finite"]),
     ],
 )
@@ -146,9 +151,13 @@ def test_a_file_that_is_no_toml_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         load_settings()
 
 
+def test_every_path_is_among_those_that_must_not_be_empty() -> None:
+    assert {name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)} == PATHS
+
+
 def test_ladders_that_are_no_json_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTLIVE_LADDERS", "{bad")
-    with pytest.raises(SettingsError, match=r'"ladders".*column 2'):
+    with pytest.raises(SettingsError, match=r"ANTLIVE_LADDERS = '\{bad': must be JSON: .*column 2"):
         load_settings()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from antlive.node import NodeFiles
-from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_media_dir, lock_role, usable
+from antlive.node_locks import MEDIA_LOCK, DirectoryBusy, DirectoryUnusable, lock_media_dir, lock_role, usable
 from config.settings import Settings
 
 
@@ -98,3 +98,15 @@ def test_a_directory_that_can_not_be_used_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "access", lambda *arguments: False)  # root may write anywhere
     with pytest.raises(DirectoryUnusable, match=r"can't write to it"):
         usable("MEDIA_DIR", tmp_path)
+
+
+def test_a_directory_of_somebody_elses_files_is_no_media_directory(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "lse_of_an_older_version").mkdir()
+    os.close(lock_media_dir(tmp_path, "node_a", 0))
+    (tmp_path / "passwd").touch()
+    os.close(lock_media_dir(tmp_path, "node_a", 0))  # it is ours by now
+    (tmp_path / MEDIA_LOCK).unlink()
+    with pytest.raises(DirectoryUnusable, match=rf"ANTLIVE_MEDIA_DIR={tmp_path}: it holds passwd, which is not ours"):
+        lock_media_dir(tmp_path, "node_a", 0)
+    assert not (tmp_path / MEDIA_LOCK).exists()
