@@ -2,12 +2,14 @@
 
 A player follows one video rendition and the audio. Of each it asks for the playlist that has the next part, over one
 connection, and when that has come for the one after it and, over another connection, for the part: as hls.js does.
+Or, as AVPlayer does, for the part that the playlist hints at, before it is there.
 
-    python -m benchmarks.player_load PORT VIEWERS SECONDS FILE
+    python -m benchmarks.player_load PORT VIEWERS SECONDS FILE listed|hinted
 
 prints `ready` once every player is at the edge, plays for so long, and writes JSON to the file: its share of a core,
-and lists of rendition, media sequence number, part, and when that playlist was asked for and had come (monotonic time).
-With 0 seconds it only asks, holds all that until its standard input ends, and writes nothing.
+and lists of rendition, media sequence number, part, and when that playlist, or the hinted part, was asked for and had
+come (monotonic time). With 0 seconds it only asks for the next playlist, or the hinted part, holds all that until its
+standard input ends, and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -80,27 +83,31 @@ class _Connection(asyncio.BufferedProtocol):
             raise RuntimeError(f"a player lost its connection: {exc}")
 
 
+_Note = tuple[str, int, int, float, float]
 _over = asyncio.Event()
-_notes: list[tuple[str, int, int, float, float]] = []
+_notes: list[_Note] = []
 _playing = asyncio.Event()
 
 
 class _Follower:
-    """Follows one rendition."""
+    """Follows one rendition. What it notes is when playlists came, or when parts did that it had asked for before."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, hinted: bool) -> None:
         self._name = name
+        self._hinted = hinted
         self._msn, self._part = -1, 0
         self._asked_s = 0.0
         self._count = hash(name) % _LOOKED_AT
+        self._parts: deque[tuple[int, int]] = deque()
+        """What it wants; the first one is asked for."""
+        self._part_asked_s = 0.0
         self.at_edge = asyncio.Event()
 
-    async def start(self, port: int, *, media: bool) -> None:
-        """Come to the edge and follow it from there on, with a second connection if it is to get media."""
+    async def start(self, port: int) -> None:
+        """Come to the edge and follow it from there on."""
         loop = asyncio.get_running_loop()
         _, self._playlists = await loop.create_connection(lambda: _Connection(self._has_playlist), "127.0.0.1", port)
-        if media:
-            _, self._media = await loop.create_connection(lambda: _Connection(lambda body: None), "127.0.0.1", port)
+        _, self._media = await loop.create_connection(lambda: _Connection(self._has_part), "127.0.0.1", port)
         self._playlists.ask(f"{self._name}/media.m3u8")
         await self.at_edge.wait()
 
@@ -110,18 +117,49 @@ class _Follower:
             self._msn, self._part = _hinted(body)
             self.at_edge.set()
         else:
-            if _playing.is_set():
+            if _playing.is_set() and not self._hinted:
                 _notes.append((self._name, self._msn, self._part, self._asked_s, now_s))
-            self._media.ask(f"{self._name}/{self._msn}.{self._part}.m4s")
             self._count += 1
             if self._count % _LOOKED_AT == 0 and f'URI="{self._msn}.{self._part}.m4s"' not in _text(body):
                 raise RuntimeError(f"the answer came before part {self._msn}.{self._part}")
+            if not self._hinted:
+                self._want_part()
             self._part += 1
             if self._part == PARTS:
                 self._msn, self._part = self._msn + 1, 0
+        if self._hinted:
+            self._want_part()
         if not _over.is_set():
             self._asked_s = now_s
             self._playlists.ask(f"{self._name}/media.m3u8?_HLS_msn={self._msn}&_HLS_part={self._part}&_HLS_skip=YES")
+
+    def _want_part(self) -> None:
+        self._parts.append((self._msn, self._part))
+        if len(self._parts) == 1:
+            self._ask_part()
+
+    def _ask_part(self) -> None:
+        self._part_asked_s = time.monotonic()
+        msn, part = self._parts[0]
+        self._media.ask(f"{self._name}/{msn}.{part}.m4s")
+
+    def _has_part(self, body: bytes) -> None:
+        msn, part = self._parts.popleft()
+        if _playing.is_set() and self._hinted:
+            _notes.append((self._name, msn, part, self._part_asked_s, time.monotonic()))
+        if self._parts:
+            self._ask_part()
+
+
+async def _hold(name: str, port: int, *, hinted: bool) -> None:
+    """Ask for the next playlist, or the hinted part, over a connection that has been used before."""
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: _Connection(came.put_nowait), "127.0.0.1", port
+    )
+    connection.ask(f"{name}/media.m3u8")
+    msn, part = _hinted(await came.get())
+    connection.ask(f"{name}/{msn}.{part}.m4s" if hinted else f"{name}/media.m3u8?_HLS_msn={msn}&_HLS_part={part}")
 
 
 def _text(body: bytes) -> str:
@@ -136,13 +174,15 @@ def _hinted(body: bytes) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-async def _play(port: int, viewers: int, seconds: float, file: Path) -> None:
+async def _play(port: int, viewers: int, seconds: float, file: Path, *, hinted: bool) -> None:
     asyncio.get_running_loop().set_exception_handler(_failed)
     for index in range(viewers):
-        names = (VIDEO[index % len(VIDEO)], "audio") if seconds else (VIDEO[0],)
-        await asyncio.gather(*(_Follower(name).start(port, media=seconds > 0) for name in names))
         if seconds:
+            names = VIDEO[index % len(VIDEO)], "audio"
+            await asyncio.gather(*(_Follower(name, hinted=hinted).start(port) for name in names))
             await asyncio.sleep(1 / _STARTS_PER_S)
+        else:
+            await _hold(VIDEO[0], port, hinted=hinted)
     print("ready", flush=True)
     if seconds:
         _playing.set()
@@ -161,4 +201,5 @@ def _failed(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None
 
 
 if __name__ == "__main__":
-    uvloop.run(_play(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])))
+    _port, _viewers, _seconds, _file, _asks_for = sys.argv[1:]
+    uvloop.run(_play(int(_port), int(_viewers), float(_seconds), Path(_file), hinted=_asks_for == "hinted"))

@@ -36,6 +36,8 @@ PART_BYTES = {"720p": 116_000, "480p": 58_000, "360p": 33_000, "audio": 5_500}
 VIDEO = ("720p", "480p", "360p")
 VIEWERS = 500
 HELD = (500, 2000)
+ASKS_FOR = ("listed", "hinted")
+"""A player asks for parts that a playlist lists, or, before they are there, for those that it hints at."""
 
 _LATE_MS = 50.0
 _HELD_BYTES = 20_000
@@ -48,6 +50,14 @@ class _Played:
     origin_cpu: float
     load_cpu: float
 
+    @property
+    def note(self) -> str:
+        """The rest of what was measured."""
+        return (
+            f"p50 {self.quantile(0.5):.1f}, p95 {self.quantile(0.95):.1f}, most {self.late_ms[-1]:.1f} ms of "
+            f"{len(self.late_ms):,} answers; players {self.load_cpu * 100:.0f} % of their core"
+        )
+
     def quantile(self, share: float) -> float:
         return self.late_ms[min(int(share * len(self.late_ms)), len(self.late_ms) - 1)]
 
@@ -56,28 +66,39 @@ async def run(directory: Path, quick: bool) -> list[Figure]:
     """The players first, then requests that are only held, each with an origin of its own."""
     psutil.Process().cpu_affinity([(os.cpu_count() or 1) - 1])
     try:
-        played = await _played(directory / "played", VIEWERS, 6 if quick else 30)
-        each_bytes = await _held(directory / "held")
+        played = await _played(directory / "played", VIEWERS, 6 if quick else 30, "listed")
+        hinted = await _played(directory / "hinted", VIEWERS, 6 if quick else 30, "hinted")
+        each_bytes = {asks_for: await _held(directory / f"held-{asks_for}", asks_for) for asks_for in ASKS_FOR}
     finally:
         psutil.Process().cpu_affinity([])
-    note = (
-        f"p50 {played.quantile(0.5):.1f}, p95 {played.quantile(0.95):.1f}, most {played.late_ms[-1]:.1f} ms of "
-        f"{len(played.late_ms):,} answers; players {played.load_cpu * 100:.0f} % of their core"
-    )
     what = f"{VIEWERS} viewers (video and audio)"
     return [
-        Figure(name=f"{what}: lateness, p99", value=played.quantile(0.99), unit="ms", at_most=_LATE_MS, note=note),
+        Figure(
+            name=f"{what}: lateness, p99",
+            value=played.quantile(0.99), unit="ms", at_most=_LATE_MS, note=played.note,
+        ),
         Figure(name="the same: CPU of the origin", value=played.origin_cpu * 100, unit="%"),
-        Figure(name="memory of a held request", value=each_bytes / 1000, unit="kB", at_most=_HELD_BYTES / 1000),
-    ]
+        Figure(
+            name=f"{what} that ask for hinted parts: lateness of these, p99",
+            value=hinted.quantile(0.99), unit="ms", at_most=_LATE_MS, note=hinted.note,
+        ),
+        Figure(name="the same: CPU of the origin", value=hinted.origin_cpu * 100, unit="%"),
+        *(
+            Figure(
+                name=f"memory of a held request for {held}",
+                value=size / 1000, unit="kB", at_most=_HELD_BYTES / 1000,
+            )
+            for held, size in (("a playlist", each_bytes["listed"]), ("a hinted part", each_bytes["hinted"]))
+        ),
+    ]  # fmt: skip
 
 
-async def _played(directory: Path, viewers: int, seconds: float) -> _Played:
+async def _played(directory: Path, viewers: int, seconds: float, asks_for: str) -> _Played:
     writer = _Writer(directory / "media")
     async with _origin(directory) as (port, origin):
         writing = asyncio.create_task(writer.write())
         file = directory / "notes.json"
-        async with _load(port, viewers, seconds, file) as load:
+        async with _load(port, viewers, seconds, file, asks_for) as load:
             before_s, begun_s = cpu_seconds_of([origin.pid]), time.monotonic()
             await load.wait()
             origin_cpu = (cpu_seconds_of([origin.pid]) - before_s) / (time.monotonic() - begun_s)
@@ -94,16 +115,16 @@ async def _played(directory: Path, viewers: int, seconds: float) -> _Played:
     return _Played(sorted(late_ms), origin_cpu, noted["cpu"])
 
 
-async def _held(directory: Path) -> float:
+async def _held(directory: Path, asks_for: str) -> float:
     """Bytes of the origin's memory for each held request, with its connection: what more of them add to some."""
     writer = _Writer(directory / "media")
     sizes_bytes = []
     async with _origin(directory) as (port, origin):
         resident = psutil.Process(origin.pid)
         keeping = asyncio.create_task(writer.keep())
-        async with _load(port, HELD[0], 0, directory / "none"):
+        async with _load(port, HELD[0], 0, directory / "none", asks_for):
             sizes_bytes.append(resident.memory_info().rss)
-            async with _load(port, HELD[1] - HELD[0], 0, directory / "none"):
+            async with _load(port, HELD[1] - HELD[0], 0, directory / "none", asks_for):
                 sizes_bytes.append(resident.memory_info().rss)
         keeping.cancel()
         await asyncio.wait([keeping])
@@ -182,9 +203,11 @@ async def _origin(directory: Path) -> AsyncIterator[tuple[int, asyncio.subproces
 
 
 @asynccontextmanager
-async def _load(port: int, viewers: int, seconds: float, file: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _load(
+    port: int, viewers: int, seconds: float, file: Path, asks_for: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """So many players, all at the edge. Raises `RuntimeError` when they do not come there."""
-    arguments = ["-m", "benchmarks.player_load", str(port), str(viewers), str(seconds), str(file)]
+    arguments = ["-m", "benchmarks.player_load", str(port), str(viewers), str(seconds), str(file), asks_for]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
