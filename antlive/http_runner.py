@@ -1,4 +1,4 @@
-"""aiohttp's server with things of ours in front of its parser: hot media, held playlists, and malformed HTTP."""
+"""aiohttp's server with things of ours in front of its parser: hot media, held requests, and malformed HTTP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Holding = Callable[[bytes, Any], tuple[bytes, bytes] | Waiting | None]
 
 
 class _Handler(RequestHandler):
-    __slots__ = ("_holding", "_request", "_shortcut", "_waits_in", "_whole")
+    __slots__ = ("_finished", "_holding", "_request", "_shortcut", "_waits_in", "_whole")
 
     def __init__(self, manager: _Server, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -36,6 +36,7 @@ class _Handler(RequestHandler):
         self._holding = manager.holding
         self._waits_in: Waiting | None = None
         self._request = b""  # what waits
+        self._finished = 0  # how many of the parsed requests are answered
         self._whole = True  # whether all bytes that the parser got so far were whole requests
 
     def data_received(self, data: bytes) -> None:
@@ -100,15 +101,29 @@ class _Handler(RequestHandler):
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """See `aiohttp.web_protocol.RequestHandler`."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._finished += 1
+
     @property
     def _idle(self) -> bool:
-        """Whether every request is answered, and every answer sent: a client that does not read gets no more."""
+        """Whether every request is answered, and every answer sent: a client that does not read gets no more.
+
+        The library itself is ready for another request a turn of the loop later. When a thousand players are answered
+        at once they ask again before that, and would be left to the routes for good.
+        """
         waiter, transport = self._waiter, self.transport
+        waits = waiter is not None and not waiter.done()
         return (
-            waiter is not None
-            and not waiter.done()
+            (waits or 0 < self._finished == self._request_count)
             and not self._messages
             and not self._force_close
+            and not self._close
             and transport is not None
             and transport.get_write_buffer_size() == 0
         )

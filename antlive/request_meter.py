@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from config.families import counters, histograms
 from config.measures import Durations
 from packager.elsewhere import PROXIED
-from packager.held_playlists import Answers
+from packager.held_requests import Answers
 from packager.hot_media import HotMedia
 from packager.viewers import NO_RENDITION, Viewers
 
@@ -50,14 +50,14 @@ class RequestMeter(Collector):
                 self._seen(edge_id, rendition, request.remote, headers.get("X-Forwarded-For"), agent)
 
     def count_held(self, answers: Answers) -> None:
-        """Playlists that were answered before aiohttp saw the requests."""
-        self._requests["playlist", f"{answers.status // 100}xx"] += len(answers.asked)
-        self._bytes["playlist"] += answers.size_bytes * len(answers.asked)
-        durations = self._durations["playlist"]
+        """Requests that waited and were answered before aiohttp saw them."""
+        self._requests[answers.kind, f"{answers.status // 100}xx"] += len(answers.asked)
+        self._bytes[answers.kind] += answers.size_bytes * len(answers.asked)
+        durations = self._durations[answers.kind]
         for asked in answers.asked:
             durations.observe(answers.at_s - asked.at_s)
             headers = asked.headers
-            if answers.status < 400:
+            if answers.kind == "playlist" and answers.status < 400:
                 agent = headers.user_agent
                 self._seen(answers.edge_id, answers.rendition, asked.address, headers.forwarded_for, agent)
 

@@ -17,6 +17,7 @@ from packager.presentation import Presentation
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 SHORT: Final = "public, max-age=1"
+NO_SUCH_FILE: Final = "no such file, or not any more"
 CORS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Server-Timing",

@@ -57,14 +57,16 @@ class HotMedia:
         match = _MEDIA.match(data)
         if match is None or self._requests.headers(data[match.end() - 2 :]) is None:
             return None
-        path = match[1]
-        file = self._file(path, is_audio=match[2] == b"audio")
-        if file is None:
-            return None
-        head, body = file
-        self.answers += 1
-        self.answered_bytes += len(body)
-        return head + self._date_line(), body
+        file = self.whole_file(match[1], is_audio=match[2] == b"audio")
+        if file is not None:
+            self.answers += 1
+            self.answered_bytes += len(file[1])
+        return file
+
+    def whole_file(self, path: bytes, *, is_audio: bool) -> tuple[bytes, bytes] | None:
+        """The head and the body of the answer for this path below the directory; None where the routes must answer."""
+        file = self._file(path, is_audio=is_audio)
+        return None if file is None else (file[0] + self._date_line(), file[1])
 
     def body(self, path: Path) -> bytes | None:
         """The bytes of a media file, the same object for all who send it; None where it is not hot.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -85,6 +86,12 @@ class LiveSession:
     def is_delivering(self) -> bool:
         """Whether it is written here at the moment: every rendition has something, and more has come lately."""
         return self.is_ready and self.quiet_s < self.target_duration_s * _QUIET_TARGET_DURATIONS
+
+    @property
+    def may_be_waited_for(self) -> bool:
+        """Whether more of it can be expected here, without asking any other node."""
+        known = self.presentation
+        return known.session is not None and known.session.low_latency and not known.ended and self.is_delivering
 
     @property
     def stale(self) -> bool:
@@ -202,6 +209,12 @@ class LiveSessions:
             raise SessionGone(session_id)
         session.used_s = time.monotonic()
         return session
+
+    def known(self, edge_id: str, session_id: str) -> LiveSession | None:
+        """A session by its ids; None when it is not here."""
+        with suppress(SessionGone):
+            return self.get(edge_id, session_id)
+        return None
 
     def _load(self, key: tuple[str, str]) -> LiveSession:
         session = LiveSession(self._media_dir.joinpath(*key))

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from packager.answers import (
     CORS,
     IMMUTABLE,
+    NO_SUCH_FILE,
     SHORT,
     blocking_age,
     finished,
@@ -28,7 +29,9 @@ from packager.anywhere import ELSEWHERE, SESSIONS, anywhere, error, media_path, 
 from packager.directives import NO_DIRECTIVES, BadDirective, Directives, check_reachable, is_satisfied, parse_directives
 from packager.elsewhere import Elsewhere
 from packager.growing_parts import GrowingParts
+from packager.held_parts import HeldParts
 from packager.held_playlists import HeldPlaylists
+from packager.held_requests import HeldRequests
 from packager.hot_media import HotMedia
 from packager.live_sessions import LiveSession, LiveSessions, SessionGone
 from packager.media_files import HOT, media_file, stream_part, wants_whole_file
@@ -49,7 +52,7 @@ _RENDITION = r"{rendition:[0-9a-z]{1,16}}"
 _FILE = r"{file:init-[0-9]{1,9}\.mp4|[0-9]{1,12}(?:\.[0-9]{1,6})?\.m4s}"
 _PART = re.compile(r"([0-9]+)\.([0-9]+)\.m4s")
 
-HELD: Final = web.AppKey("held_playlists", HeldPlaylists)
+HELD: Final = web.AppKey("held_requests", HeldRequests)
 GROWING: Final = web.AppKey("growing_parts", GrowingParts)
 _HOLD: Final = web.AppKey("hold_target_durations", float)
 
@@ -66,7 +69,8 @@ def setup_origin(
     app[GROWING] = GrowingParts()
     app[HOT] = hot_media(media_dir)
     app[_HOLD] = hold_target_durations
-    app[HELD] = HeldPlaylists(app[SESSIONS], hold_target_durations)
+    playlists, parts = HeldPlaylists(app[SESSIONS]), HeldParts(app[SESSIONS], app[HOT])
+    app[HELD] = HeldRequests(hold_target_durations, playlists.recognise, parts.recognise)
     if elsewhere is not None:
         app[ELSEWHERE] = elsewhere
     app.on_startup.append(_start)
@@ -171,7 +175,7 @@ async def _media_file(request: web.Request) -> web.StreamResponse:
         elif rendition is not None and (old := find_old_part(rendition, file)) is not None:
             body = await asyncio.to_thread(old.read, path.parent)
             answer = None if body is None else shared_answer(body, headers)
-    return answer if answer is not None else error(404, "no such file, or not any more")
+    return answer if answer is not None else error(404, NO_SUCH_FILE)
 
 
 def _hinted_part(known: Presentation, name: str, file: str) -> Directives | None:

@@ -11,9 +11,13 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from antlive.http_runner import HttpRunner
+from antlive.request_meter import LOGGER, RequestMeter
 from packager.anywhere import SESSIONS
 from packager.live_sessions import LiveSession, LiveSessions
-from packager.origin import setup_origin
+from packager.media_files import HOT
+from packager.origin import HELD, setup_origin
+from tests.packager.held import Core, NewServer, Server
 from tests.packager.helpers import EDGE_ID, SESSION_ID, until
 
 MASTER = f"/live/{EDGE_ID}/master.m3u8"
@@ -61,3 +65,34 @@ async def new_origin(tmp_path: Path) -> AsyncIterator[NewOrigin]:
 @pytest.fixture
 async def origin(new_origin: NewOrigin) -> Origin:
     return await new_origin()
+
+
+@pytest.fixture
+async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
+    async with AsyncExitStack() as stack:
+
+        async def create(hold_target_durations: float = 3) -> Server:
+            app = web.Application()
+            setup_origin(app, tmp_path, hold_target_durations=hold_target_durations)
+            meter = RequestMeter()
+            app[HELD].on_answers = meter.count_held
+            runner = HttpRunner(
+                app,
+                app[HOT].answer,
+                app[HELD].ask,
+                access_log=LOGGER,
+                access_log_class=meter.access_logger(),
+                handler_cancellation=True,
+                shutdown_timeout=0.5,
+            )
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            return Server(runner, app, meter)
+
+        yield create
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Core:
+    return Core(tmp_path)

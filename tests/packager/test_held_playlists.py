@@ -4,118 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
-from antlive.http_runner import HttpRunner
-from antlive.request_meter import LOGGER, RequestMeter
 from packager.anywhere import SESSIONS
-from packager.held_playlists import Answers, Group, HeldPlaylists
+from packager.held_playlists import HeldPlaylists
+from packager.held_requests import Group, HeldRequests
 from packager.live_sessions import LiveSessions
-from packager.media_files import HOT
-from packager.origin import HELD, setup_origin
-from tests.packager.conftest import BASE
+from tests.packager.held import BY_ROUTE, HEADERS, Core, NewServer, Viewer, request
 from tests.packager.helpers import EDGE_ID, SESSION_ID, Writer, until
 
 NEXT = "720p/media.m3u8?_HLS_msn=1&_HLS_part=1"
 """What follows five parts."""
-HEADERS = b"Host: a\r\nUser-Agent: player\r\nAccept-Encoding: gzip, br\r\n"
-BY_ROUTE = b"If-None-Match: x\r\n"
-"""Changes nothing but who answers."""
-
-
-def request(path: str = NEXT, headers: bytes = HEADERS, method: bytes = b"GET") -> bytes:
-    return b"%b %b/%b HTTP/1.1\r\n%b\r\n" % (method, BASE.encode(), path.encode(), headers)
-
-
-@dataclass(eq=False)
-class Viewer:
-    """A connection that notes what it gets."""
-
-    address: str | None = "192.0.2.1"
-    answers: list[bytes] = field(default_factory=list)
-    given_back: int = 0
-
-    def answer(self, buffers: Sequence[bytes]) -> None:
-        self.answers.append(b"".join(buffers))
-
-    def give_back(self) -> None:
-        self.given_back += 1
-
-
-class Clock:
-    """Time as it is set, and what is to be called."""
-
-    def __init__(self) -> None:
-        self.at_s = 100.0
-        self.timers: list[Timer] = []
-
-    def now_s(self) -> float:
-        return self.at_s
-
-    def call_later(self, after_s: float, callback: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(self.at_s + after_s, callback))
-        return self.timers[-1]
-
-    def go_to(self, at_s: float) -> None:
-        self.at_s = at_s
-        for timer in [timer for timer in self.timers if timer.at_s <= at_s]:
-            self.timers.remove(timer)
-            if not timer.cancelled:
-                timer.callback()
-
-
-@dataclass(eq=False)
-class Timer:
-    at_s: float
-    callback: Callable[[], None]
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Core:
-    """Groups without a network: a target duration of 2 s, three of which a request is held."""
-
-    def __init__(self, media_dir: Path) -> None:
-        self.writer = Writer(media_dir)
-        self.writer.parts(5)
-        self.clock = Clock()
-        self.sessions = LiveSessions(media_dir)
-        self.held = HeldPlaylists(self.sessions, 3, now_s=self.clock.now_s, call_later=self.clock.call_later)
-        self.told: list[Answers] = []
-        self.held.on_answers = self.told.append
-
-    def hold(self, path: str = NEXT, headers: bytes = HEADERS) -> Viewer:
-        viewer = Viewer()
-        assert isinstance(self.held.ask(request(path, headers), viewer), Group)
-        return viewer
-
-    def publish(self, parts: int = 1) -> None:
-        self.writer.parts(parts)
-        self.held_requests()
-
-    def held_requests(self) -> int:
-        return self.sessions.get(EDGE_ID, SESSION_ID).held_requests
-
-
-@pytest.fixture
-def core(tmp_path: Path) -> Core:
-    return Core(tmp_path)
 
 
 def test_a_group_is_held_until_the_part_is_there_and_gets_the_same_bytes(core: Core) -> None:
-    waiting = [core.hold() for _ in range(3)]
+    waiting = [core.hold(NEXT) for _ in range(3)]
     later = core.hold("720p/media.m3u8?_HLS_msn=1&_HLS_part=2")
-    plain = core.hold(headers=b"Host: a\r\n")
+    plain = core.hold(NEXT, headers=b"Host: a\r\n")
     assert core.held_requests() == 5
     assert not any(viewer.answers for viewer in (*waiting, later, plain))
     core.publish()
@@ -131,7 +41,7 @@ def test_a_group_is_held_until_the_part_is_there_and_gets_the_same_bytes(core: C
 
 def test_what_is_there_is_answered_at_once(core: Core) -> None:
     core.publish()
-    found = core.held.ask(request(), Viewer())
+    found = core.held.ask(request(NEXT), Viewer())
     assert isinstance(found, tuple)
     assert b'URI="1.1.m4s"' in gzip.decompress(found[1])
     assert core.held_requests() == 0
@@ -139,9 +49,9 @@ def test_what_is_there_is_answered_at_once(core: Core) -> None:
 
 
 def test_each_is_held_for_three_target_durations_and_then_gets_503(core: Core) -> None:
-    first = core.hold()
+    first = core.hold(NEXT)
     core.clock.go_to(104.0)
-    second = core.hold()
+    second = core.hold(NEXT)
     core.clock.go_to(106.0)
     assert [viewer.answers[0].partition(b"\r\n")[0] for viewer in (first,)] == [b"HTTP/1.1 503 Service Unavailable"]
     assert not second.answers
@@ -153,7 +63,7 @@ def test_each_is_held_for_three_target_durations_and_then_gets_503(core: Core) -
 
 
 def test_a_group_that_was_answered_expires_no_more(core: Core) -> None:
-    viewer = core.hold()
+    viewer = core.hold(NEXT)
     core.publish()
     core.clock.go_to(200.0)
     assert len(viewer.answers) == 1
@@ -161,7 +71,7 @@ def test_a_group_that_was_answered_expires_no_more(core: Core) -> None:
 
 def test_who_leaves_is_not_answered_and_frees_its_place(core: Core) -> None:
     viewers = [Viewer(), Viewer()]
-    groups = [core.held.ask(request(), viewer) for viewer in viewers]
+    groups = [core.held.ask(request(NEXT), viewer) for viewer in viewers]
     for viewer, group in zip(viewers, groups, strict=True):
         assert isinstance(group, Group)
         group.leave(viewer)
@@ -179,7 +89,7 @@ def test_the_end_is_answered_by_the_whole_playlist(core: Core) -> None:
 
 
 def test_a_session_that_is_gone_gives_its_viewers_back(core: Core) -> None:
-    viewers = [core.hold(), core.hold()]
+    viewers = [core.hold(NEXT), core.hold(NEXT)]
     session = core.sessions.get(EDGE_ID, SESSION_ID)
     session.let_go()
     assert [viewer.given_back for viewer in viewers] == [1, 1]
@@ -189,17 +99,17 @@ def test_a_session_that_is_gone_gives_its_viewers_back(core: Core) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        request(method=b"HEAD"),
-        request(headers=HEADERS + BY_ROUTE),
-        request(headers=HEADERS + b"Connection: close\r\n"),
-        request(headers=HEADERS + b"X-Antlive-Proxied: 1\r\n"),
-        request(headers=HEADERS + b"Space : 1\r\n"),
-        request(headers=HEADERS + b"Folded: 1\r\n 2\r\n"),
-        request(headers=HEADERS + b"Control: \x00\r\n"),
-        request(headers=HEADERS + b"X: %b\r\n" % (b"x" * 5000)),
-        request()[:-1],
-        request() + b"G",
-        request() + request(),
+        request(NEXT, method=b"HEAD"),
+        request(NEXT, headers=HEADERS + BY_ROUTE),
+        request(NEXT, headers=HEADERS + b"Connection: close\r\n"),
+        request(NEXT, headers=HEADERS + b"X-Antlive-Proxied: 1\r\n"),
+        request(NEXT, headers=HEADERS + b"Space : 1\r\n"),
+        request(NEXT, headers=HEADERS + b"Folded: 1\r\n 2\r\n"),
+        request(NEXT, headers=HEADERS + b"Control: \x00\r\n"),
+        request(NEXT, headers=HEADERS + b"X: %b\r\n" % (b"x" * 5000)),
+        request(NEXT)[:-1],
+        request(NEXT) + b"G",
+        request(NEXT) + request(NEXT),
         request("720p/media.m3u8"),
         request("master.m3u8"),
         request("720p/media.m3u8?_HLS_part=1&_HLS_msn=1"),
@@ -209,7 +119,7 @@ def test_a_session_that_is_gone_gives_its_viewers_back(core: Core) -> None:
         request("720p/media.m3u8?_HLS_msn=99"),
         request("720p/media.m3u8?_HLS_msn=1&_HLS_part=99"),
         request("240p/media.m3u8?_HLS_msn=1"),
-        request().replace(SESSION_ID.encode(), SESSION_ID.replace("s", "t").encode()),
+        request(NEXT).replace(SESSION_ID.encode(), SESSION_ID.replace("s", "t").encode()),
     ],
 )
 def test_anything_else_is_left_to_the_routes(core: Core, data: bytes) -> None:
@@ -219,82 +129,10 @@ def test_anything_else_is_left_to_the_routes(core: Core, data: bytes) -> None:
 
 def test_classic_and_ended_sessions_are_left_to_the_routes(tmp_path: Path, core: Core) -> None:
     core.writer.publication.end()
-    assert core.held.ask(request(), Viewer()) is None
+    assert core.held.ask(request(NEXT), Viewer()) is None
     Writer(tmp_path / "classic", low_latency=False).segments(1)
-    classic = HeldPlaylists(LiveSessions(tmp_path / "classic"), 3)
+    classic = HeldRequests(3, HeldPlaylists(LiveSessions(tmp_path / "classic")).recognise)
     assert classic.ask(request("720p/media.m3u8?_HLS_msn=0"), Viewer()) is None
-
-
-@dataclass
-class Server:
-    runner: HttpRunner
-    app: web.Application
-    meter: RequestMeter
-
-    async def connect(self) -> Connection:
-        """A connection whose next request may be answered ahead of the routes: its first one never is."""
-        connection = Connection(*await asyncio.open_connection("127.0.0.1", self.runner.addresses[0][1]))
-        connection.ask(request("720p/init-0.mp4"))
-        await connection.answer()
-        return connection
-
-    async def hold(self, path: str = NEXT, headers: bytes = HEADERS) -> Connection:
-        """A connection with a request that is proven to wait."""
-        session = self.app[SESSIONS].get(EDGE_ID, SESSION_ID)
-        before = session.held_requests
-        connection = await self.connect()
-        connection.ask(request(path, headers))
-        await until(lambda: session.held_requests == before + 1)
-        return connection
-
-    @property
-    def in_groups(self) -> int:
-        return sum(len(group) for group in self.app[SESSIONS].get(EDGE_ID, SESSION_ID).groups.values())
-
-
-@dataclass
-class Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    def ask(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def answer(self) -> bytes:
-        """All bytes of one answer, but for the moment that it names."""
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"Content-Length: ([0-9]+)", head)
-        body = await self.reader.readexactly(int(length[1]) if length else 0)
-        return re.sub(rb"Date: [^\r]*", b"Date: then", head) + body
-
-
-NewServer = Callable[..., Awaitable[Server]]
-
-
-@pytest.fixture
-async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
-    async with AsyncExitStack() as stack:
-
-        async def create(hold_target_durations: float = 3) -> Server:
-            app = web.Application()
-            setup_origin(app, tmp_path, hold_target_durations=hold_target_durations)
-            meter = RequestMeter()
-            app[HELD].on_answers = meter.count_held
-            runner = HttpRunner(
-                app,
-                app[HOT].answer,
-                app[HELD].ask,
-                access_log=LOGGER,
-                access_log_class=meter.access_logger(),
-                handler_cancellation=True,
-                shutdown_timeout=0.5,
-            )
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            return Server(runner, app, meter)
-
-        yield create
 
 
 @pytest.mark.parametrize("headers", [HEADERS, b"Host: a\r\n", b"Host: a\r\nAccept-Encoding: gzip;q=0\r\n"])
@@ -320,7 +158,7 @@ async def test_both_ways_give_the_same_bytes(tmp_path: Path, new_server: NewServ
 async def test_both_ways_give_the_same_503(tmp_path: Path, new_server: NewServer) -> None:
     server = await new_server(hold_target_durations=0.05)
     Writer(tmp_path).parts(5)
-    ours, theirs = await server.hold(), await server.hold(headers=HEADERS + BY_ROUTE)
+    ours, theirs = await server.hold(NEXT), await server.hold(NEXT, headers=HEADERS + BY_ROUTE)
     answers = await ours.answer(), await theirs.answer()
     assert answers[0] == answers[1]
     assert answers[0].startswith(b"HTTP/1.1 503 ")
@@ -329,7 +167,7 @@ async def test_both_ways_give_the_same_503(tmp_path: Path, new_server: NewServer
 async def test_both_ways_are_counted_alike(tmp_path: Path, new_server: NewServer) -> None:
     server, writer = await new_server(), Writer(tmp_path)
     writer.parts(5)
-    ours, theirs = await server.hold(), await server.hold(headers=HEADERS + BY_ROUTE)
+    ours, theirs = await server.hold(NEXT), await server.hold(NEXT, headers=HEADERS + BY_ROUTE)
     assert (server.app[SESSIONS].held_requests, server.in_groups) == (2, 1)
     writer.parts(1)
     size_bytes = len((await ours.answer()).partition(b"\r\n\r\n")[2])
@@ -348,7 +186,7 @@ async def test_both_ways_are_counted_alike(tmp_path: Path, new_server: NewServer
 async def test_a_request_that_follows_one_that_waits_keeps_its_turn(tmp_path: Path, new_server: NewServer) -> None:
     server, writer = await new_server(), Writer(tmp_path)
     writer.parts(5)
-    connection = await server.hold()
+    connection = await server.hold(NEXT)
     assert server.in_groups == 1
     connection.ask(request("720p/0.0.m4s"))
     await until(lambda: server.in_groups == 0)
@@ -358,10 +196,37 @@ async def test_a_request_that_follows_one_that_waits_keeps_its_turn(tmp_path: Pa
     assert (await connection.answer()).endswith(b"msn 0 part 0;")
 
 
+async def test_who_asks_again_before_the_library_is_ready_is_held_too(
+    tmp_path: Path, new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, writer = await new_server(), Writer(tmp_path)
+    writer.parts(5)
+    connection = await server.connect()
+    assert server.runner.server is not None
+    handler = type(server.runner.server.connections[0])
+    finish = handler.finish_response
+
+    async def finish_and_hear(self: RequestHandler, *answered: Any) -> Any:
+        try:
+            return await finish(self, *answered)
+        finally:
+            self.data_received(request(NEXT))
+
+    monkeypatch.setattr(handler, "finish_response", finish_and_hear)
+    connection.ask(request("720p/media.m3u8"))
+    await connection.answer()
+    assert server.in_groups == 1
+    monkeypatch.undo()
+    writer.parts(1)
+    assert b"mpegurl" in await connection.answer()
+    connection.ask(request("720p/media.m3u8"))
+    assert b"mpegurl" in await connection.answer()
+
+
 async def test_a_viewer_who_leaves_frees_its_place(tmp_path: Path, new_server: NewServer) -> None:
     server = await new_server()
     Writer(tmp_path).parts(5)
-    connection = await server.hold()
+    connection = await server.hold(NEXT)
     assert server.in_groups == 1
     connection.writer.close()
     await until(lambda: server.app[SESSIONS].held_requests == 0)
@@ -370,7 +235,7 @@ async def test_a_viewer_who_leaves_frees_its_place(tmp_path: Path, new_server: N
 async def test_a_session_that_is_removed_is_404_both_ways(tmp_path: Path, new_server: NewServer) -> None:
     server, writer = await new_server(), Writer(tmp_path)
     writer.parts(5)
-    ours, theirs = await server.hold(), await server.hold(headers=HEADERS + BY_ROUTE)
+    ours, theirs = await server.hold(NEXT), await server.hold(NEXT, headers=HEADERS + BY_ROUTE)
     shutil.rmtree(writer.directory)
     answers = await ours.answer(), await theirs.answer()
     assert answers[0] == answers[1]
@@ -380,7 +245,7 @@ async def test_a_session_that_is_removed_is_404_both_ways(tmp_path: Path, new_se
 async def test_a_shutdown_answers_whoever_waits_both_ways(tmp_path: Path, new_server: NewServer) -> None:
     server = await new_server()
     Writer(tmp_path).parts(5)
-    ours, theirs = await server.hold(), await server.hold(headers=HEADERS + BY_ROUTE)
+    ours, theirs = await server.hold(NEXT), await server.hold(NEXT, headers=HEADERS + BY_ROUTE)
     async with asyncio.timeout(5):
         _, mine, other = await asyncio.gather(server.runner.cleanup(), ours.answer(), theirs.answer())
     assert mine == other
