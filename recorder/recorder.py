@@ -13,11 +13,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from config.session import RECORDED_FILE
-from packager.recordings.fetching import fetch_journals
-from packager.recordings.object_store import ObjectStore, StoreError
+from packager.recordings.object_store import ObjectStore
 from packager.recordings.recording import RECORDING_ID, Recording, read_recording
 from packager.recordings.summary import Summary
-from recorder.closing import close_journal
+from recorder.closing import Closing
 from recorder.reading import Reading
 from recorder.removal import remove_recording
 from recorder.session import OVER, RecordedSession
@@ -40,7 +39,6 @@ _MEDIA_FREE_MIN = 0.1
 """Where less of the media directory's file system is free nothing waits there: live streams need it."""
 
 _STALLED_POLL_S = 1.0
-_FETCH_S = 1.0
 _SESSIONS = "lse_*/se_*"
 
 
@@ -82,6 +80,7 @@ class Recorder:
         self._uploader = uploader
         self.tally = Tally()
         self.reading = Reading(disk.recordings_dir)
+        self._closing = Closing(disk, node_id, self.reading, store)
         self._sessions: dict[Path, RecordedSession] = {}
         self._ignored: set[Path] = set()
         self._news_s: dict[Path, float] = {}
@@ -126,8 +125,8 @@ class Recorder:
         async with self._lock:
             if not await self._leave_over(recording_id):
                 return None
-            await self._fetch_others(recording_id)
-            return await self._close_journal(recording_id)
+            await self._closing.fetch_others(recording_id)
+            return await self._closing.close(recording_id)
 
     async def close_part(self, recording_id: str, *, waits: bool) -> Summary | None:
         """Close what this node has of a recording that another one has closed; None when that can't be done yet.
@@ -137,10 +136,10 @@ class Recorder:
         async with self._lock:
             if not await self._leave_over(recording_id):
                 return None
-            await self._fetch_others(recording_id, only_closed=True)
-            if waits and self._store is not None and not await asyncio.to_thread(self._is_closed, recording_id):
+            await self._closing.fetch_others(recording_id, only_closed=True)
+            if waits and self._store is not None and not await self._closing.is_closed(recording_id):
                 return None
-            return await self._close_journal(recording_id)
+            return await self._closing.close(recording_id)
 
     async def recordings(self) -> list[tuple[str, Recording]]:
         """The recordings on this disk, by id, that can be read."""
@@ -185,6 +184,9 @@ class Recorder:
         for session in self._sessions.values():
             session.leave()
 
+    def _directory(self, recording_id: str) -> Path:
+        return self._disk.recordings_dir / recording_id
+
     def _recordings(self) -> list[tuple[str, Recording]]:
         found = []
         for directory in self._disk.recordings_dir.glob("rec_*"):
@@ -205,6 +207,8 @@ class Recorder:
         for path in self._sessions.keys() - found:
             session = self._sessions[path]
             if not session.is_known or not (session.has_news or session.has_ended):
+                if session.is_recorded:
+                    self.reading.unclosed.add(session.recording_id)
                 session.leave()
                 self._drop(path)
 
@@ -230,7 +234,7 @@ class Recorder:
         elif session.is_gone and session.is_complete:
             await asyncio.to_thread(session.move)
             self.reading.unclosed.add(session.recording_id)
-            self._grows_no_more(session.recording_id)
+            self._closing.grows_no_more(session.recording_id)
         is_told = stored or (session.problem and session.has_published and not session.has_given_up)
         if is_told and path in self._sessions:
             self._teller.tell(session, session.summary, state="recording")
@@ -253,7 +257,7 @@ class Recorder:
         if not session.has_published and not session.summary.renditions:
             await self._leave(session)
             return
-        await self._fetch_others(session.recording_id)
+        await self._closing.fetch_others(session.recording_id)
         try:
             summary = await asyncio.to_thread(session.finish)
         except OSError:  # which is the session's problem now
@@ -261,7 +265,7 @@ class Recorder:
                 self._tell_end(session, session.summary)
                 self._end_told.add(session.session_dir)
             return
-        self._is_closed_now(session.recording_id)
+        self._closing.is_closed_now(session.recording_id)
         state = self._tell_end(session, summary)
         log.info(
             "recording_finished",
@@ -292,44 +296,6 @@ class Recorder:
         session.leave()
         await asyncio.to_thread(session.mark, OVER)
         self._ignore(session)
-
-    async def _fetch_others(self, recording_id: str, *, only_closed: bool = False) -> None:
-        """What other nodes have recorded of it belongs to it, if it can be had at once."""
-        directory = self._directory(recording_id)
-        if self._store is None or not directory.is_dir():
-            return
-        try:
-            async with asyncio.timeout(_FETCH_S):
-                await fetch_journals(self._store, directory, only_closed=only_closed)
-        except (StoreError, TimeoutError, ValueError) as error:
-            log.warning("others_not_asked", recording_id=recording_id, error=str(error) or "no answer in time")
-
-    def _directory(self, recording_id: str) -> Path:
-        return self._disk.recordings_dir / recording_id
-
-    def _is_closed(self, recording_id: str) -> bool:
-        try:
-            return read_recording(self._directory(recording_id)).is_over
-        except (OSError, ValueError):
-            return True  # which is said when it is to be closed
-
-    async def _close_journal(self, recording_id: str) -> Summary | None:
-        try:
-            closed = await asyncio.to_thread(close_journal, self._directory(recording_id), self._node_id)
-        except (OSError, ValueError) as error:
-            log.error("recording_not_closed", recording_id=recording_id, error=str(error))
-            return None
-        if closed is not None:
-            self._is_closed_now(recording_id)
-        return closed
-
-    def _is_closed_now(self, recording_id: str) -> None:
-        self._grows_no_more(recording_id)
-        self.reading.unclosed.discard(recording_id)
-
-    def _grows_no_more(self, recording_id: str) -> None:
-        if self._disk.spool is not None:
-            self._disk.spool.close(recording_id)
 
     def _ignore(self, session: RecordedSession) -> None:
         self._ignored.add(session.session_dir)

@@ -52,10 +52,11 @@ class S3Server:
         """Sizes of all objects, by name."""
         bucket = self.directory / BUCKET
         sizes_bytes: dict[str, int] = {}
-        for path in sorted(bucket.rglob("*")):
+        files = [Path(folder, name) for folder, _, names in os.walk(bucket) for name in names]
+        for path in sorted(files):
             name = path.relative_to(bucket).as_posix()
-            with suppress(FileNotFoundError):  # deleted at this moment
-                if path.is_file() and not name.startswith("."):
+            if not name.startswith("."):
+                with suppress(FileNotFoundError):  # deleted at this moment
                     sizes_bytes[name] = path.stat().st_size
         return sizes_bytes
 

@@ -26,10 +26,10 @@ async def test_both_parts_are_closed_and_told(place: Place, monkeypatch: pytest.
         writer.segments(3)
         await place.wait_for(stream, RecordingState.RECORDING, 6.0)
         if not was_down:
-            await _end_elsewhere(other, stream, writer)
+            await end_elsewhere(other, stream, writer)
             await until(partial(_is_closed, place, stream))
     if was_down:
-        await _end_elsewhere(other, stream, writer)
+        await end_elsewhere(other, stream, writer)
         assert not await _is_closed(place, stream)
         async with place.recorder("node_a"):
             await until(partial(_is_closed, place, stream))
@@ -110,7 +110,7 @@ def _moved(place: Place, stream: Stream, msn: int = 5) -> RecordedWriter:
     )
 
 
-async def _end_elsewhere(place: Place, stream: Stream, writer: RecordedWriter) -> None:
+async def end_elsewhere(place: Place, stream: Stream, writer: RecordedWriter) -> None:
     """The session goes on on another node after a hole, and ends there."""
     shutil.rmtree(writer.directory)
     async with place.recorder("node_b"):

@@ -23,7 +23,7 @@ from packager.recordings.fetching import fetch_journals
 from packager.recordings.object_store import NoObject, ObjectStore, StoreError
 from packager.recordings.recording import read_recording
 from packager.recordings.vod import setup_vod
-from recorder import uploader
+from recorder import left, uploader
 from recorder.session import RecordedSession
 from recorder.spool import Spool
 from recorder.storing import Disk
@@ -32,6 +32,7 @@ from streams.recording_model import RecordingState
 from tests.packager.helpers import new_publication
 from tests.recorder.helpers import SEGMENT_S, RecordedWriter, content, stored, unix_ms
 from tests.recorder.place import Place, until
+from tests.recorder.test_moved import end_elsewhere
 from tests.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
 from tests.streams.helpers import ENV
 
@@ -298,6 +299,34 @@ async def test_a_session_that_moves_between_nodes_without_a_common_directory_is_
         for msn in (0, 1, 2, 4, 5):
             async with client.get(f"/vod/{first.session.recording_id}/720p/{msn}.m4s") as response:
                 assert await response.read() == content("720p", msn)
+
+
+async def test_the_node_that_a_session_has_left_plays_all_of_it_once_it_has_ended(
+    place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "_ASKED_EVERY_S", 0.1)
+    place.settings = settings_with(place, s3)
+    other = place.beside("b")
+    stream, _, writer = await place.session()
+    async with place.recorder(NODE):
+        writer.segments(3)
+        await place.wait_for(stream, RecordingState.RECORDING, 6.0)
+        await end_elsewhere(other, stream, writer)  # and stops before all of it is uploaded
+
+        async def is_whole() -> bool:
+            found = read_recording(place.directory(stream))
+            return found.is_over and [each.msn for each in found.renditions["720p"].segments] == [0, 1, 2, 5, 6]
+
+        async def is_told() -> bool:
+            (entry,) = (await place.recordings.of_stream(stream.stream_id, limit=1)).recordings
+            return entry.progress.nodes == {NODE, "node_b"} and entry.parts == ()
+
+        assert not await is_whole() and not await is_told()
+        async with other.recorder("node_b"):
+            await until(is_whole)
+            await until(is_told)
+    entry = await place.wait_for(stream, RecordingState.READY, 14.0)
+    assert [gap["duration"] for gap in entry.progress.gaps] == [4.0] and entry.progress.reason == ""
 
 
 async def test_wrong_keys_are_said_and_data_are_kept(
