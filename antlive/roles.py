@@ -50,8 +50,8 @@ log = structlog.get_logger()
 HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 IDLE_S = 75.0
+"""How long a connection is kept without a request; more than a proxy in front keeps an idle one (nginx: 60)."""
 STALLED_MS = 60_000
-"""How long the head of a request may take to come; more than a proxy in front keeps an idle connection (nginx: 60)."""
 
 
 @dataclass(frozen=True, slots=True)
