@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -15,10 +14,6 @@ from antlive.malformed_http import malformed_answer
 
 Shortcut = Callable[[bytes], tuple[bytes, bytes] | None]
 """The head and body of the answer to these bytes, if they are one request that it knows; else None."""
-
-
-HEAD_S: Final = 30.0
-"""How long a request's head may take to come."""
 
 
 class Waiting(Protocol):
@@ -33,28 +28,16 @@ Holding = Callable[[bytes, Any], tuple[bytes, bytes] | Waiting | None]
 
 
 class _Handler(RequestHandler):
-    __slots__ = ("_finished", "_head_s", "_head_timer", "_holding", "_request", "_shortcut", "_waits_in", "_whole")
+    __slots__ = ("_finished", "_holding", "_request", "_shortcut", "_waits_in", "_whole")
 
     def __init__(self, manager: _Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._shortcut = manager.shortcut
         self._holding = manager.holding
-        self._head_s = manager.head_s
-        self._head_timer: asyncio.TimerHandle | None = None  # runs while a request is expected, or has come in part
         self._waits_in: Waiting | None = None
         self._request = b""  # what waits
         self._finished = 0  # how many of the parsed requests are answered
         self._whole = True  # whether all bytes that the parser got so far were whole requests
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The library gives a connection that never sends a request all the time in the world."""
-        super().connection_made(transport)
-        self._await_head()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Nothing is expected any more."""
-        self._has_head()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the connection. One that is idle may be answered at once."""
@@ -70,7 +53,6 @@ class _Handler(RequestHandler):
                     self.answer(held)
                 else:
                     self._waits_in, self._request = held, data
-                    self._has_head()
                 return
         self._parse(data)
 
@@ -83,7 +65,6 @@ class _Handler(RequestHandler):
     def answer(self, buffers: Sequence[bytes]) -> None:
         """Send the answer to the request that was not parsed."""
         self._waits_in, self._request = None, b""
-        self._has_head()
         assert self.transport is not None
         self.transport.writelines(buffers)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -114,20 +95,6 @@ class _Handler(RequestHandler):
         requests = self._request_count
         super().data_received(data)
         self._whole = self._request_count > requests and data.endswith(b"\r\n\r\n")
-        if self._request_count > requests:
-            self._has_head()
-        elif self._finished == self._request_count:
-            self._await_head()
-
-    def _await_head(self) -> None:
-        """Close the connection unless a request is here in time, however its bytes trickle in."""
-        if self._head_timer is None and not self._force_close:
-            self._head_timer = self._loop.call_later(self._head_s, self.force_close)
-
-    def _has_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
     def _process_keepalive(self) -> None:
         if self._waits_in is not None:
@@ -176,7 +143,6 @@ class _Handler(RequestHandler):
 class _Server(web.Server):
     shortcut: Shortcut | None = None
     holding: Holding | None = None
-    head_s = HEAD_S
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
@@ -189,15 +155,9 @@ class HttpRunner(web.AppRunner):
     """
 
     def __init__(
-        self,
-        app: web.Application,
-        shortcut: Shortcut | None = None,
-        holding: Holding | None = None,
-        head_s: float = HEAD_S,
-        **options: Any,
+        self, app: web.Application, shortcut: Shortcut | None = None, holding: Holding | None = None, **options: Any
     ) -> None:
         super().__init__(app, **options)
-        self._head_s = head_s
         self._shortcut = shortcut
         self._holding = holding
 
@@ -206,5 +166,5 @@ class HttpRunner(web.AppRunner):
         # The library has no place to say which class handles connections.
         server.__class__ = _Server
         assert isinstance(server, _Server)
-        server.shortcut, server.holding, server.head_s = self._shortcut, self._holding, self._head_s
+        server.shortcut, server.holding = self._shortcut, self._holding
         return server

@@ -50,7 +50,7 @@ log = structlog.get_logger()
 HLS_JS_FILE = Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 IDLE_S = 75.0
-"""How long a connection is kept without a request; more than a proxy in front keeps an idle one (nginx: 60)."""
+"""How long a connection is kept without a whole request; more than a proxy in front keeps an idle one (nginx: 60)."""
 STALLED_MS = 60_000
 
 

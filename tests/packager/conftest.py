@@ -71,7 +71,7 @@ async def origin(new_origin: NewOrigin) -> Origin:
 async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
     async with AsyncExitStack() as stack:
 
-        async def create(hold_target_durations: float = 3, head_s: float = 30) -> Server:
+        async def create(hold_target_durations: float = 3, idle_s: float = 75) -> Server:
             app = web.Application()
             setup_origin(app, tmp_path, hold_target_durations=hold_target_durations)
             meter = RequestMeter()
@@ -80,11 +80,11 @@ async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
                 app,
                 app[HOT].answer,
                 app[HELD].ask,
-                head_s,
                 access_log=LOGGER,
                 access_log_class=meter.access_logger(),
                 handler_cancellation=True,
                 shutdown_timeout=0.5,
+                keepalive_timeout=idle_s,
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
