@@ -24,7 +24,7 @@ _OVERLAP_S: Final = 3600.0
 """So long after its deletion a recording is looked for: a fetch may have been on its way, and clocks differ."""
 
 _FETCH_AT_MOST_S: Final = 600.0
-"""What is fetched for longer was left by a process that was killed."""
+"""What is fetched for longer was left by a process that was killed; so often that is looked for."""
 
 
 class DeletedCopies:
@@ -35,6 +35,7 @@ class DeletedCopies:
         self._dir = recordings_dir
         self._own = f"{node_id}.jsonl"
         self._heard_s = 0.0
+        self._next_sweep_s = 0.0
         self._is_away = False
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +55,9 @@ class DeletedCopies:
         now_s = time.time()
         deleted = await self._recordings.deleted_since(self._heard_s)
         await asyncio.to_thread(self._remove, deleted)
+        if now_s >= self._next_sweep_s:
+            self._next_sweep_s = now_s + _FETCH_AT_MOST_S
+            await asyncio.to_thread(self._sweep)
         self._heard_s = now_s - _OVERLAP_S
 
     def _remove(self, deleted: list[str]) -> None:
@@ -61,6 +65,8 @@ class DeletedCopies:
             directory = self._dir / recording_id
             if directory.is_dir() and not (directory / self._own).exists():
                 remove_recording(directory)
+
+    def _sweep(self) -> None:
         for path in self._dir.glob(f"{FETCHED_PREFIX}*"):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _FETCH_AT_MOST_S:

@@ -343,7 +343,6 @@ async def _add_control(
 async def _add_origin(
     stack: AsyncExitStack, app: web.Application, settings: Settings, page: MetricsPage, meter: RequestMeter
 ) -> None:
-    from antlive.deleted_copies import DeletedCopies
     from packager.anywhere import SESSIONS
     from packager.conformance.guard import GUARD, Guard
     from packager.elsewhere import Elsewhere
@@ -353,7 +352,6 @@ async def _add_origin(
     from packager.recordings.object_store import ObjectStore
     from packager.recordings.vod import LIBRARY, has_recording, setup_vod
     from streams.owners import OwnerDirectory
-    from streams.recordings import RecordingStore
     from streams.viewers import ViewerCounts
 
     redis = open_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=0.7)
@@ -373,6 +371,9 @@ async def _add_origin(
     redirects = settings.recording_store_delivery == "redirect"
     setup_vod(app, settings.effective_recordings_dir, recording_store, redirects=redirects)
     if recording_store is not None:
+        from antlive.deleted_copies import DeletedCopies
+        from streams.recordings import RecordingStore
+
         copies = DeletedCopies(RecordingStore(redis, keys), settings.effective_recordings_dir, node_id)
         stack.push_async_callback(copies.close)
         copies.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -436,6 +437,9 @@ async def test_a_fetch_that_is_on_its_way_while_the_recording_is_deleted_leaves_
         await until(uploaded)
         if recorder_runs:
             shutil.rmtree(place.directory(stream))  # what it had is lost
+        left_by_a_crash = played_dir / f".{entry.recording_id}-abc"
+        left_by_a_crash.mkdir(parents=True)
+        os.utime(left_by_a_crash, (0, 0))
         copies = DeletedCopies(place.recordings, played_dir, NODE if recorder_runs else "node_b")
         copies.start()
         monkeypatch.setattr(library, "fetch_recording", fetch)
