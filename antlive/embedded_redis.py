@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from antlive.children import Child, StartFailed
 from antlive.node_locks import told
 from streams.connection import open_redis
-from streams.problems import LOGIN_REFUSED, problem_of
+from streams.problems import is_refused, problem_of
 
 DIRECTORY = "redis"
 """Of its files, in the data directory."""
 LOG_FILE = "redis.log"
 """In that directory."""
+WAIT_S: Final = 5.0
+WAIT_FOR_OWN_S: Final = 10.0
+_LOOK_S: Final = 0.25
+_LOOK_AT_OWN_S: Final = 0.02
 
 
 def redis_child(data_dir: Path, socket_path: Path) -> Child:
@@ -38,8 +43,16 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
     return Child("redis", command, {"LC_ALL": "C"}, stop_s=1.5)
 
 
-async def wait_for_redis(url: str, child: Child | None = None, timeout_s: float = 10.0) -> None:
-    """Return once the server, which may be a child of ours, answers a PING. Raises `StartFailed`."""
+class RedisRefuses(StartFailed):
+    """Redis answers, and does not let us in: no waiting mends that."""
+
+
+async def wait_for_redis(url: str, child: Child | None = None, timeout_s: float = WAIT_S) -> None:
+    """Return once the server, which may be a child of ours, answers a PING. Raises `StartFailed`.
+
+    A child is waited for `WAIT_FOR_OWN_S`: it has its file to read.
+    """
+    timeout_s, look_s = (timeout_s, _LOOK_S) if child is None else (WAIT_FOR_OWN_S, _LOOK_AT_OWN_S)
     client = open_redis(url)
     problem = "no answer"
     try:
@@ -48,15 +61,15 @@ async def wait_for_redis(url: str, child: Child | None = None, timeout_s: float 
                 try:
                     await client.ping()
                     return
-                except LOGIN_REFUSED as error:
-                    raise StartFailed(f"cannot use Redis (ANTLIVE_REDIS_URL): {problem_of(error)}") from None
                 except (RedisError, OSError) as error:
                     problem = problem_of(error)
+                    if is_refused(error):
+                        raise RedisRefuses(f"cannot use Redis (ANTLIVE_REDIS_URL): {problem}") from None
                     code = child.process.returncode if child is not None and child.process is not None else None
                     if code is not None:
                         where = f"{DIRECTORY}/{LOG_FILE} in the data directory"
                         raise StartFailed(f"redis-server ended with exit code {code}: {where} says why") from None
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(look_s)
     except TimeoutError:
         text = f"cannot use Redis (ANTLIVE_REDIS_URL) within {timeout_s:g} s: {problem}"
         raise StartFailed(text) from None

@@ -52,6 +52,7 @@ DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 IDLE_S = 75.0
 """How long a connection is kept without a whole request; more than a proxy in front keeps an idle one (nginx: 60)."""
 STALLED_MS = 60_000
+_GLANCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
 
 async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None) -> None:
     signals = StopSignals((signal.SIGTERM, signal.SIGINT), gently=settings.drain_s > 0)
+    if ready_fd is None:  # else the supervisor has looked
+        await _look_at_redis(role, settings)
     if role == "ingest":
         start = _ingest(settings)
     elif role == "recorder":
@@ -106,6 +109,20 @@ async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int
         if running.drain is not None and not signals.at_once.is_set():
             running.drain.begin(settings.drain_s)
             await signals.unless_at_once(asyncio.create_task(running.drain.done()))
+
+
+async def _look_at_redis(role: str, settings: Settings) -> None:
+    """What is wrong with Redis is said in one line. Whoever has to do with media alone starts without it, too."""
+    from antlive.children import StartFailed
+    from antlive.embedded_redis import WAIT_S, RedisRefuses, wait_for_redis
+
+    needs_it = role in ("ingest", "control")
+    try:
+        await wait_for_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=WAIT_S if needs_it else _GLANCE_S)
+    except StartFailed as error:
+        if needs_it or isinstance(error, RedisRefuses):
+            raise CannotStart(str(error)) from None
+        log.warning("starts_without_redis", error=str(error))
 
 
 def _tell(ready_fd: int, message: dict[str, Any]) -> None:

@@ -19,12 +19,16 @@ _NO_LOGIN_SENT: Final = ("HELLO must be called", "Authentication required", "NOA
 _QUOTED_FROM: Final = "with args beginning"
 """A server that does not know a command repeats what came with it; with HELLO or AUTH that is a password."""
 
-LOGIN_REFUSED: Final = (AuthenticationError, NoPermissionError)
-"""What no waiting mends."""
+_LOGIN_REFUSED: Final = (AuthenticationError, NoPermissionError)
 
 
 class NoPrimary(RedisConnectionError):
     """None of those who should know says which server is the master. The text has each one's problem."""
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether Redis answers and does not let us in: no waiting mends that."""
+    return any(isinstance(cause, _LOGIN_REFUSED) for cause in _chain(error))
 
 
 def problem_of(error: BaseException, *, for_anybody: bool = False) -> str:

@@ -233,3 +233,18 @@ async def _differs(node: Node, url: str, before: str) -> bool:
 async def _state_is(node: Node, stream_id: str, state: str) -> bool:
     async with node.http.get(f"{node.api_url}/{stream_id}", headers=node.auth) as response:
         return response.status == 200 and (await response.json())["state"] == state
+
+
+@pytest.mark.parametrize("role", ["serve", "control", "ingest", "origin", "recorder"])
+async def test_a_wrong_login_at_redis_ends_the_start_of_every_role(tmp_path: Path, role: str) -> None:
+    with redis_server() as server:
+        code, error = await refused_start(tmp_path, role, ANTLIVE_REDIS_URL=server.url.replace("//", "//nobody:wrong@"))
+    assert code == 1 and "cannot use Redis (ANTLIVE_REDIS_URL): login refused" in error, error
+    assert error.count("\n") == 1 and "wrong@" not in error
+
+
+@pytest.mark.parametrize("role", ["control", "ingest"])
+async def test_a_redis_that_is_not_there_ends_the_start_of_who_needs_it(tmp_path: Path, role: str) -> None:
+    code, error = await refused_start(tmp_path, role, ANTLIVE_REDIS_URL="redis://nobody.invalid")
+    assert code == 1 and error.startswith(f"antlive {role}: cannot use Redis (ANTLIVE_REDIS_URL) within 5 s: nobody")
+    assert error.count("\n") == 1
