@@ -4,8 +4,7 @@
     {media_dir}/{edge_id}/{session_id}/journal.jsonl
     {media_dir}/{edge_id}/{session_id}/{rendition}/init-0.mp4, {msn}.{part}.m4s, {msn}.m4s
 
-Paths are the paths of the URLs. A file appears whole, by renaming; only then the journal names it. With progressive
-parts the file that is to become a part grows, chunk by chunk, as `.{msn}.{part}.m4s`.
+Paths are the paths of the URLs. A file appears whole, by renaming; only then the journal names it.
 """
 
 from __future__ import annotations
@@ -16,41 +15,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from config.session import Checkpoint
 from packager.announcement import rendition_record
 from packager.cmaf import init_segment
-from packager.files import part_file, temporary_of, write_whole
+from packager.files import part_file, write_whole
 from packager.journal import FILE_NAME, JournalWriter
 from packager.node_change import checkpoint_of, lost_segments
-from packager.presentation import WINDOW_SEGMENTS
+from packager.part_files import PartFiles, remove_growing
 from packager.records import (
     EndRecord,
     OpenRecord,
     PartRecord,
-    Record,
     SegmentRecord,
     SessionRecord,
     ThumbnailRecord,
 )
+from packager.retention import Retention, is_wanted
 from packager.samples import Track
 from packager.session_lock import lock_session
 from packager.written import WrittenRendition, WrittenSession
 
-_KEEP_SEGMENTS = 2 * WINDOW_SEGMENTS + 1
-_KEEP_PARTS_TARGET_DURATIONS = 7
-"""Parts are listed for three target durations and stay for three more (6.2.2); one more for the segment they are of.
-Later they are read from the segment's file."""
-
 _ROUNDING_MS = 0.001
 _MAX_OVERLAP_MS = 500
-_KEEP_LEFT_S = 60.0
 
 CURRENT = "current"
 POSTER = "poster.jpg"
 THUMBNAILS = "thumbnails"
-_KEEP_THUMBNAILS_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +103,13 @@ class Publication:
         self._low_latency = low_latency
         self.chunk_s = chunk_s if low_latency else 0.0
         """How much media a chunk of a part should hold; 0: a part is one fragment and appears when it is whole."""
-        self._keep_parts_s = target_duration_s * _KEEP_PARTS_TARGET_DURATIONS
-        # What has left the playlist stays for as long as a short playlist is, and for a segment. It has been there for
-        # as long as the playlist is, which is what 6.2.2 asks for.
-        self._keep_segments_s = window_s + min(window_s, _KEEP_LEFT_S) + target_duration_s
+        self._retention = Retention(window_s=window_s, target_duration_s=target_duration_s)
         self._wall_time_s = wall_time_s
         self._after = after
         self._lost_take_time = lost_take_time
         self._lock = threading.Lock()
         self._checkpoint_msn = 0
-        self._growing: dict[str, BinaryIO] = {}  # the files of progressive parts that are being written
+        self._part_files = PartFiles()
         self.breaks = after is not None
         """Whether renditions that are added now begin after a discontinuity."""
         self.on_published: Callable[[str], None] = lambda rendition: None
@@ -147,9 +136,7 @@ class Publication:
         for name, rendition in self._written.renditions.items():
             rendition.inits = len(list((self._directory / name).glob("init-*.mp4")))
             rendition.init = rendition.init or f"init-{rendition.inits - 1}.mp4"
-            # Whoever reads a part that was growing has the beginning of one that will never be.
-            for left in (self._directory / name).glob(".*"):
-                left.unlink()
+            remove_growing(self._directory / name)
 
     @property
     def renditions(self) -> Mapping[str, WrittenRendition]:
@@ -240,12 +227,10 @@ class Publication:
 
     def append_chunk(self, name: str, data: bytes) -> None:
         """The next fragment of the part that comes next, for those who have asked for it already."""
-        if name not in self._growing:
-            rendition = self.renditions[name]
-            assert rendition.open is not None
-            path = self._directory / name / part_file(rendition.open.msn, len(rendition.open_parts))
-            self._growing[name] = temporary_of(path).open("wb", buffering=0)
-        self._growing[name].write(data)
+        rendition = self.renditions[name]
+        assert rendition.open is not None
+        path = self._directory / name / part_file(rendition.open.msn, len(rendition.open_parts))
+        self._part_files.append(path, data)
 
     def write_part(self, name: str, part: Part) -> None:
         """A part of the open segment. A classic session has no part files."""
@@ -281,7 +266,8 @@ class Publication:
         )
         self._append(*records)
         self.on_published(name)
-        self._forget_old(name, rendition)
+        self._retention.forget_old(self._directory / name, rendition)
+        self._journal.compact(lambda record: is_wanted(record, self._written))
         self._tell_checkpoint(opened.msn)
 
     def write_poster(self, data: bytes) -> None:
@@ -334,14 +320,7 @@ class Publication:
     def _write_part_file(self, name: str, index: int, part: Part) -> PartRecord:
         opened = self.renditions[name].open
         assert opened is not None
-        path = self._directory / name / part_file(opened.msn, index)
-        growing = self._growing.pop(name, None)
-        if growing is None:
-            write_whole(path, part.data)
-        else:
-            growing.write(part.data[growing.tell() :])
-            growing.close()
-            temporary_of(path).rename(path)
+        self._part_files.finish(self._directory / name / part_file(opened.msn, index), part.data)
         return PartRecord(
             rendition=name, msn=opened.msn, part=index, duration_s=part.duration_s, independent=part.independent
         )  # fmt: skip
@@ -352,31 +331,3 @@ class Publication:
                 return
             self._checkpoint_msn = msn + 1
         self.on_checkpoint(checkpoint_of(self._written, next_msn=self.next_msn, complete_msn=msn))
-
-    def _forget_old(self, name: str, rendition: WrittenRendition) -> None:
-        segments, directory = rendition.segments, self._directory / name
-        after_s, parts_from = 0.0, rendition.parts_from
-        for segment in reversed(segments):
-            if segment.msn < rendition.parts_from:
-                break
-            if after_s > self._keep_parts_s:
-                for part in range(segment.part_files):
-                    (directory / part_file(segment.msn, part)).unlink(missing_ok=True)
-                parts_from = max(parts_from, segment.msn + 1)
-            after_s += segment.duration_s
-        rendition.parts_from = parts_from
-        while len(segments) > _KEEP_SEGMENTS and rendition.kept_s - segments[0].duration_s > self._keep_segments_s:
-            segment = segments.popleft()
-            rendition.kept_s -= segment.duration_s
-            (directory / f"{segment.msn}.m4s").unlink(missing_ok=True)
-        self._journal.compact(self._wanted)
-
-    def _wanted(self, record: Record) -> bool:
-        if isinstance(record, OpenRecord | PartRecord):
-            return record.msn >= self.renditions[record.rendition].parts_from
-        if isinstance(record, ThumbnailRecord):
-            return record.start_s > self._written.media_s - _KEEP_THUMBNAILS_S
-        if isinstance(record, SegmentRecord):
-            segments = self.renditions[record.rendition].segments
-            return not segments or record.msn >= segments[0].msn
-        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,6 +175,66 @@ def test_a_checkpoint_is_enough_on_another_node(
     publication.end(final=False)
     written = read_written(found.parent)
     assert written is not None and [segment.msn for segment in written.renditions["720p"].segments] == [5]
+
+
+def move(media_dir: Path, after: Checkpoint, msns: range) -> list[Checkpoint]:
+    """Another node goes on after this checkpoint and publishes these segments of 2 s; its checkpoints."""
+    checkpoints: list[Checkpoint] = []
+    publication = new_publication(media_dir, after=after, window_s=60)
+    publication.on_checkpoint = checkpoints.append
+    assert publication.next_msn <= msns[0]
+    publication.add_rendition(video_track())
+    for msn in msns:
+        publication.open_segment("720p", msn, msn * 2.0, publication.breaks and msn == msns[0])
+        publication.finish_segment("720p", [Part(b"data", 2.0, True)])
+    kill(publication)
+    return checkpoints
+
+
+def test_a_session_that_changes_its_node_and_comes_back_counts_on(tmp_path: Path) -> None:
+    checkpoints: list[Checkpoint] = []
+    writer = Writer(tmp_path / "a", video_track())
+    writer.publication.on_checkpoint = checkpoints.append
+    writer.segments(3)
+    kill(writer.publication)
+    second = move(tmp_path / "b", checkpoints[-1], range(5, 7))
+    # What the first stay has left there is hidden by the removal of its journal.
+    (writer.directory / "journal.jsonl").unlink()
+    third = move(tmp_path / "a", second[-1], range(9, 20))
+    assert [(each.next_msn, each.discontinuities, each.inits) for each in (second[-1], third[0])] == [
+        (7, 1, 2),
+        (10, 2, 3),
+    ]
+    now = replay(writer.directory / "journal.jsonl")
+    assert sorted(path.name for path in (writer.directory / "720p").glob("init*")) == ["init-0.mp4", "init-2.mp4"]
+    lines = media_playlist(now, "720p").splitlines()
+    begin = lines.index("#EXT-X-MEDIA-SEQUENCE:6")
+    # Of the first hole nothing is listed here, but its discontinuity counts.
+    assert lines[begin + 1 : begin + 3] == ["#EXT-X-DISCONTINUITY-SEQUENCE:1", '#EXT-X-MAP:URI="init-2.mp4"']
+    assert [segment.gap for segment in now.renditions["720p"].segments] == [True] * 3 + [False] * 11
+    assert [segment.msn for segment in now.renditions["720p"].segments if segment.discontinuity] == [9]
+
+
+def test_a_delta_update_over_a_hole_counts_its_gaps(tmp_path: Path) -> None:
+    checkpoints: list[Checkpoint] = []
+    writer = Writer(tmp_path / "a", video_track())
+    writer.publication.on_checkpoint = checkpoints.append
+    writer.segments(3)
+    journal = tmp_path / "b" / EDGE_ID / SESSION_ID / "journal.jsonl"
+    for last, skipped in ((9, 0), (14, 0), (30, 25)):
+        shutil.rmtree(tmp_path / "b", ignore_errors=True)
+        move(tmp_path / "b", checkpoints[-1], range(5, last + 1))
+        now = replay(journal)
+        whole, delta = (media_playlist(now, "720p", skip=skip).splitlines() for skip in (False, True))
+        if not skipped:
+            assert delta == whole, "around a discontinuity"
+            continue
+        # Gaps and all: 2 to 4 are lost, 5 to 24 end before the boundary of 12 s.
+        count = next(int(line.rpartition("=")[2]) for line in delta if line.startswith("#EXT-X-SKIP:"))
+        uris = [line for line in whole if line.endswith(".m4s") and not line.startswith("#")]
+        assert [line for line in delta if line.endswith(".m4s") and not line.startswith("#")] == uris[count:]
+        assert (count, uris[0]) == (skipped - 2, "2.m4s")
+        assert "#EXT-X-DISCONTINUITY" not in delta and "#EXT-X-GAP" not in delta
 
 
 def date(media_ms: int) -> str:
