@@ -9,26 +9,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 from redis.asyncio import Redis
 
+from antlive.metrics_text import joined
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy
 from antlive.probes import add_probes, of_node
 from antlive.process_metrics import ProcessMetrics
 from antlive.redis_state import RedisState
 from antlive.response_headers import add_response_headers
-from config.families import gauge
 from config.rounds import served_at_once, stay_awake
 from config.settings import ENV_PREFIX
 
@@ -63,19 +59,19 @@ class MetricsPage:
     async def _answer(self, request: web.Request) -> web.Response:
         roles = OTHERS if self._ask is not None else ()
         others = await asyncio.gather(*map(self._of_role, roles))
-        joined = CollectorRegistry()
-        joined.register(_Joined([*self.registry.collect(), *(family for other in others for family in other)]))
+        own = generate_latest(self.registry).decode()
+        up = "".join(_up(role, bool(page)) for role, page in zip(roles, others, strict=True))
         headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_0_0_4, hdrs.CACHE_CONTROL: "no-store"}
-        return web.Response(body=generate_latest(joined), headers=headers)
+        return web.Response(body=joined([own, *others, up]).encode(), headers=headers)
 
-    async def _of_role(self, role: str) -> list[Metric]:
+    async def _of_role(self, role: str) -> str:
+        """Its page; empty when it does not answer."""
         assert self._ask is not None
         try:
             async with asyncio.timeout(_OTHERS_S):
-                found = list(text_string_to_metric_families(await _get(role_socket(self._ask, role))))
+                return joined([await _get(role_socket(self._ask, role))])
         except (OSError, ValueError):
-            found = []
-        return [*found, gauge(f"{role}_up", f"1 if the node's {role} process answers", int(bool(found)))]
+            return ""
 
 
 async def serve_metrics(
@@ -122,18 +118,9 @@ async def serve_metrics(
     return int(runner.addresses[-1][1])
 
 
-class _Joined(Collector):
-    """Families of several processes: one name is one family."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families: dict[str, Metric] = {}
-        for family in families:
-            known = self._families.setdefault(family.name, family)
-            if known is not family:
-                known.samples.extend(family.samples)
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._families.values()
+def _up(role: str, is_up: bool) -> str:
+    name = f"antlive_{role}_up"
+    return f"# HELP {name} 1 if the node's {role} process answers\n# TYPE {name} gauge\n{name} {float(is_up)}\n"
 
 
 async def _get(address: str) -> str:
