@@ -72,8 +72,11 @@ class Left:
             self._over_since_s.pop(recording_id, None)
             return None
         # Unless the session was this node's last, another may have recorded the end of it, and be about to say so.
-        is_ours = stream is not None and is_latest and stream.node_id == recorder.node_id
-        if not has_told and self._over_s(recording_id) < OTHERS_FIRST_S and not is_ours:
+        if stream is not None and is_latest:
+            is_ours = stream.node_id == recorder.node_id
+        else:
+            is_ours = has_told and entry.node_id == recorder.node_id
+        if not is_ours and self._over_s(recording_id) < OTHERS_FIRST_S:
             return None
         summary = await recorder.close_left(recording_id)
         if summary is None:

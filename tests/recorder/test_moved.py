@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from functools import partial
 
 import pytest
 
-from recorder import reading
+from recorder import left, reading
 from streams.model import Stream
 from streams.recording_model import RecordingState
 from streams.recordings import PutOutcome
-from streams.state import EventType
+from streams.state import Event, EventType
 from tests.recorder.helpers import RecordedWriter, playlist
 from tests.recorder.place import Place, until
-from tests.streams.helpers import all_events_of, session_of
+from tests.streams.helpers import NODE, all_events_of, session_of
 
 
 @pytest.mark.parametrize("was_down", [False, True])
@@ -63,6 +64,24 @@ async def test_the_first_part_plays_where_the_second_was_lost_whole(place: Place
     async with other.recorder("node_b"):
         entry = await place.wait_for(stream, RecordingState.READY, 14.0)
     assert [gap["duration"] for gap in entry.progress.gaps] == [8.0]
+
+
+async def test_the_node_that_it_left_lets_the_other_close_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left, "OTHERS_FIRST_S", 1000.0)
+    other = place.beside("b")
+    stream, epoch, writer = await place.session()  # on `NODE`
+    async with place.recorder("node_a"):
+        writer.segments(3)
+        await place.wait_for(stream, RecordingState.RECORDING, 6.0)
+        shutil.rmtree(writer.directory)
+        await place.store.apply(stream.stream_id, Event.NODE_LOST, session_id=session_of(stream), epoch=epoch)
+        await asyncio.sleep(1.0)  # it looks ten times, and sees that the session is over
+        async with other.recorder(NODE):
+            moved = _moved(other, stream)
+            moved.segments(2)
+            moved.publication.end()
+            entry = await place.wait_for(stream, RecordingState.READY, 14.0)
+    assert entry.progress.reason == ""
 
 
 async def test_who_comes_back_has_parts_around_that_of_the_other(place: Place) -> None:
