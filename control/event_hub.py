@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from control.event_payload import event_json
 from streams.events import decode_event
-from streams.problems import problem_of
+from streams.outage import Outage
 from streams.records import text
 from streams.store import StreamStore
 
@@ -153,16 +152,12 @@ class EventHub:
                 return
 
     async def _run(self) -> None:
-        is_away = False
+        outage = Outage("event_hub_waits")
         while True:
-            try:
+            with outage.noted():
                 await self._read()
-                is_away = False
-            except (RedisError, OSError) as error:
+            if outage.is_on:
                 # Nothing is missed: the next read goes on after the last entry.
-                if not is_away:
-                    log.warning("event_hub_waits", error=problem_of(error), retry_s=_RETRY_S)
-                is_away = True
                 await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:

@@ -10,12 +10,11 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from redis.exceptions import RedisError
 
 from streams.connection import open_redis
 from streams.keys import Keys
 from streams.nodes import HEARTBEAT_S, LEASE_S, NodeRegistry
-from streams.problems import problem_of
+from streams.outage import Outage
 
 log = structlog.get_logger()
 
@@ -32,16 +31,12 @@ class Reaper:
 
     async def run(self) -> None:
         """Run until cancelled. That Redis is away is said once, until it is back."""
-        is_away = False
+        outage = Outage("reaper_waits")
         while True:
-            try:
+            with outage.noted():
                 await self.look(time.monotonic())
-                is_away = False
-            except (RedisError, OSError) as error:
+            if outage.is_on:
                 self._missing_since_s.clear()
-                if not is_away:
-                    log.warning("reaper_waits", error=problem_of(error))
-                is_away = True
             await asyncio.sleep(_ROUND_S)
 
     async def look(self, now_s: float) -> None:

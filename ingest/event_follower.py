@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
 
 from streams.events import StreamEvent, decode_event
-from streams.problems import problem_of
+from streams.outage import Outage
 from streams.records import text
 from streams.store import StreamStore
 
@@ -50,18 +49,16 @@ class EventFollower:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        retry_s, is_away = _RETRY_S, False
+        retry_s, outage = _RETRY_S, Outage("events_not_followed")
         while not self._closed:
-            try:
+            with outage.noted():
                 await self._read()
-                retry_s, is_away = _RETRY_S, False
-            except (RedisError, OSError) as error:
-                # Nothing is missed: the next read goes on after the last event that was seen.
-                if not is_away:
-                    log.warning("events_not_followed", error=problem_of(error))
-                is_away = True
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, _RETRY_MAX_S)
+            if not outage.is_on:
+                retry_s = _RETRY_S
+                continue
+            # Nothing is missed: the next read goes on after the last event that was seen.
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, _RETRY_MAX_S)
 
     async def _read(self) -> None:
         events = self._store.keys.events

@@ -9,13 +9,12 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from redis.exceptions import RedisError
 
 from ingest.admission import PublishRequest
 from ingest.health_warnings import WarningLights
 from streams.health import HEALTH_TTL_S, IngestHealth
 from streams.model import Stream
-from streams.problems import problem_of
+from streams.outage import Outage
 from streams.scripts import script_text
 from streams.store import StreamStore
 from streams.times import format_utc_ms, utc_now
@@ -88,18 +87,14 @@ class HealthWriter:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        is_away = False
+        outage = Outage("health_not_written")
         while not self._closed:
             await self._has_news.wait()
             self._has_news.clear()
             news, self._news = self._news, {}
-            try:
+            with outage.noted():
                 await self._write(news)
-                is_away = False
-            except (RedisError, OSError) as error:
-                if not is_away:
-                    log.warning("health_not_written", error=problem_of(error))
-                is_away = True
+            if outage.is_on:
                 await asyncio.sleep(_RETRY_S)
 
     async def _write(self, news: Mapping[str, tuple[int, str]]) -> None:

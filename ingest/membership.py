@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from ingest.capacity import Capacity
 from streams.nodes import HEARTBEAT_S, HostedSession, Node, NodeRegistry, NodeState
+from streams.outage import Outage
 from streams.problems import problem_of
 
 log = structlog.get_logger()
@@ -78,16 +79,11 @@ class Membership:
             log.warning("node_not_signed_off", error=problem_of(error))
 
     async def _run(self) -> None:
-        is_away = False
+        outage = Outage("heartbeat_not_sent")
         while not self._closed:
             await self._due()
-            try:
+            with outage.noted():
                 self._told = await self._beat()
-                is_away = False
-            except (RedisError, OSError) as error:
-                if not is_away:
-                    log.warning("heartbeat_not_sent", error=problem_of(error))
-                is_away = True
 
     async def _beat(self) -> set[str]:
         """One heartbeat. The sessions that it called delivering."""

@@ -18,6 +18,7 @@ from recorder.left import Left
 from recorder.progress import progress_of
 from recorder.recorder import Recorder, Storage
 from recorder.session import RecordedSession
+from streams.outage import Outage
 from streams.problems import problem_of
 from streams.recording_model import RecordingProgress, RecordingState
 from streams.recordings import PutOutcome, RecordingBusy, RecordingNotFound, RecordingStore
@@ -61,7 +62,7 @@ class RedisTeller:
         self._retention_s = retention_s
         self._reports: dict[str, _Report] = {}
         self._wake = asyncio.Event()
-        self._is_away = False
+        self._outage = Outage("recordings_not_told")
         self._heard_s = 0.0
         self._removed: set[str] = set()
         self._next_left_s = 0.0
@@ -100,13 +101,8 @@ class RedisTeller:
     async def run(self, recorder: Recorder) -> None:
         """Tell and listen until cancelled."""
         while True:
-            try:
+            with self._outage.noted():
                 await self.round(recorder)
-                self._is_away = False
-            except (RedisError, OSError) as error:
-                if not self._is_away:
-                    log.warning("recordings_not_told", error=problem_of(error))
-                self._is_away = True
             self._wake.clear()
             try:
                 async with asyncio.timeout(_ROUND_S):

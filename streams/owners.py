@@ -10,10 +10,9 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from streams.keys import Keys
-from streams.problems import problem_of
+from streams.outage import Outage
 from streams.records import text
 from streams.scripts import script_text
 from streams.state import State
@@ -52,7 +51,7 @@ class OwnerDirectory:
         self._owner = redis.register_script(script_text("owner"))
         self._known: dict[str, tuple[float, Owner | None]] = {}
         self._asking: dict[str, asyncio.Task[Owner | None]] = {}
-        self._is_away = False
+        self._outage = Outage("owners_not_known")
         self._unknown_left = float(UNKNOWN_AT_ONCE)
         self._unknown_at_s = now_s()
 
@@ -81,15 +80,10 @@ class OwnerDirectory:
         await asyncio.gather(*asking, return_exceptions=True)
 
     async def _ask(self, edge_id: str, before: Owner | None) -> Owner | None:
-        try:
+        owner = before
+        with self._outage.noted():
             found = await self._owner(keys=[self._keys.edge(edge_id)], args=[self._keys.prefix])
             owner = self._read([text(item) for item in found], before)
-            self._is_away = False
-        except (RedisError, OSError) as error:
-            if not self._is_away:
-                log.warning("owners_not_known", error=problem_of(error))
-            self._is_away = True
-            owner = before
         if owner is None and edge_id not in self._known:
             self._unknown_left -= 1
         self._known.pop(edge_id, None)
