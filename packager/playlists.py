@@ -19,6 +19,9 @@ _DELTA_VERSION = 9
 _SKIP_TARGET_DURATIONS = 6
 _PART_HOLD_BACK_PART_TARGETS = 3
 _HOLD_BACK_TARGET_DURATIONS = 3
+_DURATION_STEPS = 100_000
+"""Per second: durations have five decimals."""
+_MARGIN_S = 3e-6
 
 
 def media_playlist(presentation: Presentation, name: str, *, skip: bool = False) -> str:
@@ -45,7 +48,7 @@ def media_playlist(presentation: Presentation, name: str, *, skip: bool = False)
             lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuities - first.discontinuity}")
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
-    lines += _segments_lines(segments, skipped, _first_with_parts(session, segments))
+    lines += _segments_lines(segments, skipped, _first_with_parts(session, segments), session.part_target_s)
     if presentation.ended:
         lines.append("#EXT-X-ENDLIST")
     elif session.low_latency:
@@ -64,14 +67,14 @@ def session_of(presentation: Presentation) -> SessionRecord:
     return presentation.session
 
 
-def _segments_lines(segments: Sequence[Segment], skipped: int, parts_from: int) -> list[str]:
+def _segments_lines(segments: Sequence[Segment], skipped: int, parts_from: int, part_target_s: float) -> list[str]:
     """The lines of the segments that are not skipped; those from `parts_from` on with their parts."""
     lines = []
     init = ""  # a delta update repeats EXT-X-MAP: a reader of it alone knows how to begin
     for index in range(skipped, len(segments)):
         segment = segments[index]
         if segment.init != init or index >= parts_from or not segment.text:
-            own = _segment_lines(segment, init, with_parts=index >= parts_from)
+            own = _segment_lines(segment, init, part_target_s if index >= parts_from else None)
             if segment.init == init and index < parts_from and segment.complete:
                 segment.text = "\n".join(own)
             lines += own
@@ -81,22 +84,24 @@ def _segments_lines(segments: Sequence[Segment], skipped: int, parts_from: int) 
     return lines
 
 
-def _segment_lines(segment: Segment, init: str, *, with_parts: bool) -> list[str]:
+def _segment_lines(segment: Segment, init: str, part_target_s: float | None) -> list[str]:
+    """With its parts, unless there is no `part_target_s`."""
     lines = []
     if segment.discontinuity:
         lines.append("#EXT-X-DISCONTINUITY")
     if segment.init != init:
         lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time_text(segment.program_date_time_ms)}")
-    if with_parts:
+    if part_target_s is not None:
         for part in segment.parts:
             independent = ",INDEPENDENT=YES" if part.independent else ""
             uri = f"{segment.msn}.{part.part}.m4s"
-            lines.append(f'#EXT-X-PART:DURATION={duration_text(part.duration_s)},URI="{uri}"{independent}')
+            duration = _part_duration_text(part.duration_s, part_target_s)
+            lines.append(f'#EXT-X-PART:DURATION={duration},URI="{uri}"{independent}')
     if segment.gap:
         lines.append("#EXT-X-GAP")
     if segment.complete:
-        lines += [f"#EXTINF:{duration_text(segment.duration_s)},", f"{segment.msn}.m4s"]
+        lines += [f"#EXTINF:{_segment_duration_text(segment.duration_s)},", f"{segment.msn}.m4s"]
     return lines
 
 
@@ -154,8 +159,29 @@ def _seconds(value: float) -> str:
 
 
 def duration_text(value_s: float) -> str:
-    """Rounded down: a player for which a part ends after what it holds of it (hls.js 1.7.4) loads nothing more."""
-    return _seconds(floor(value_s * 100_000 + 0.001) / 100_000)
+    """Rounded down."""
+    return _seconds(floor(value_s * _DURATION_STEPS + 0.001) / _DURATION_STEPS)
+
+
+def _segment_duration_text(value_s: float) -> str:
+    """Rounded down, by 3 µs at least.
+
+    Browsers hold media in whole microseconds, each frame's time and duration rounded down. hls.js (1.7.4) that has
+    come into a segment at one of its later parts, as it does when it changes the rendition, waits for what follows
+    until the parts of that segment leave the playlist, if the next segment begins after the end of what is held.
+    """
+    return duration_text(max(0.0, value_s - _MARGIN_S))
+
+
+def _part_duration_text(value_s: float, part_target_s: float) -> str:
+    """Rounded up, by 3 µs at least, as far as PART-TARGET allows it.
+
+    When a part begins earlier than its media does, by any fraction more than the parts before it, Shaka Player
+    (5.2.12) sets the offset of its source buffer anew, which drops frames up to the next keyframe. So may only the
+    first part of a segment.
+    """
+    rounded_s = ceil((value_s + _MARGIN_S) * _DURATION_STEPS) / _DURATION_STEPS
+    return _seconds(max(value_s, min(rounded_s, part_target_s)))
 
 
 def date_time_text(unix_ms: int) -> str:

@@ -37,12 +37,14 @@ function shakaPlayer() {
 }
 
 function videoJs() {
-  const player = videojs(video, { liveui: true, muted: true, autoplay: true, html5: { vhs: { overrideNative: true } } });
+  const player = videojs(video, { liveui: true, muted: true, autoplay: true, html5: { vhs: { overrideNative: true, llhls: false } } });
   player.on('error', () => errors.push(`${player.error()?.code} ${player.error()?.message}`));
   player.src({ src: source, type: 'application/vnd.apple.mpegurl' });
   return {
     switchTo: (height) => {
-      for (const one of player.tech({ IWillNotUseThisInPlugins: true }).vhs.representations()) one.enabled(one.height === height);
+      // As its own choice of the rendition does it: `representations()` empties the buffer first.
+      const { vhs } = player.tech({ IWillNotUseThisInPlugins: true });
+      vhs.selectPlaylist = () => vhs.playlists.main.playlists.find(({ attributes }) => attributes.RESOLUTION.height === height);
     },
     toLive: () => player.liveTracker.seekToLiveEdge(),
     element: () => player.el().querySelector('video'),

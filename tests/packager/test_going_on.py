@@ -122,8 +122,12 @@ def test_a_session_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("lost_take_time", "gaps"),
     [
-        pytest.param(True, [(2, 4_000, "2"), (3, 6_000, "2"), (4, 8_000, "2")], id="gaps as long as that took"),
-        pytest.param(False, [(2, 4_000, "2"), (3, 6_000, "0.001"), (4, 9_999, "0.001")], id="gaps of no time"),
+        pytest.param(
+            True, [(2, 4_000, "1.99999"), (3, 6_000, "1.99999"), (4, 8_000, "1.99999")], id="gaps as long as that took"
+        ),
+        pytest.param(
+            False, [(2, 4_000, "1.99999"), (3, 6_000, "0.00099"), (4, 9_999, "0.00099")], id="gaps of no time"
+        ),
     ],
 )
 def test_a_checkpoint_is_enough_on_another_node(
@@ -169,7 +173,7 @@ def test_a_checkpoint_is_enough_on_another_node(
         "#EXT-X-DISCONTINUITY",
         f"#EXT-X-PROGRAM-DATE-TIME:{date(10_000)}",
         '#EXT-X-PART:DURATION=2,URI="5.0.m4s",INDEPENDENT=YES',
-        "#EXTINF:2,",
+        "#EXTINF:1.99999,",
         "5.m4s",
     ]
     publication.end(final=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from textwrap import dedent
 
 import pytest
@@ -26,10 +27,11 @@ def presentation(
     low_latency: bool = True,
     renditions: tuple[RenditionRecord, ...] = (VIDEO, AUDIO),
     window_s: float = 12,
+    part_target_s: float = 1.0,
 ) -> Presentation:
     session = SessionRecord(
         edge_id=EDGE_ID, session_id=SESSION_ID, low_latency=low_latency,
-        part_target_s=1.0, target_duration_s=2, window_s=window_s,
+        part_target_s=part_target_s, target_duration_s=2, window_s=window_s,
     )  # fmt: skip
     out = Presentation()
     out.feed([session, *renditions, *records])
@@ -50,9 +52,10 @@ def opened(
     )
 
 
-def parts(msn: int, count: int = 2, name: str = "720p") -> list[Record]:
+def parts(msn: int, count: int = 2, name: str = "720p", duration_s: float = 1.0) -> list[Record]:
     return [
-        PartRecord(rendition=name, msn=msn, part=part, duration_s=1.0, independent=part == 0) for part in range(count)
+        PartRecord(rendition=name, msn=msn, part=part, duration_s=duration_s, independent=part == 0)
+        for part in range(count)
     ]
 
 
@@ -101,12 +104,12 @@ MEDIA_CASES = {
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
             #EXT-X-PART:DURATION=1,URI="0.0.m4s",INDEPENDENT=YES
             #EXT-X-PART:DURATION=1,URI="0.1.m4s"
-            #EXTINF:2,
+            #EXTINF:1.99999,
             0.m4s
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:22.000Z
             #EXT-X-PART:DURATION=1,URI="1.0.m4s",INDEPENDENT=YES
             #EXT-X-PART:DURATION=1,URI="1.1.m4s"
-            #EXTINF:2,
+            #EXTINF:1.99999,
             1.m4s
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:24.000Z
             #EXT-X-PART:DURATION=1,URI="2.0.m4s",INDEPENDENT=YES
@@ -138,7 +141,7 @@ MEDIA_CASES = {
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
             #EXT-X-PART:DURATION=1,URI="0.0.m4s",INDEPENDENT=YES
             #EXT-X-PART:DURATION=1,URI="0.1.m4s"
-            #EXTINF:2,
+            #EXTINF:1.99999,
             0.m4s
             #EXT-X-PRELOAD-HINT:TYPE=PART,URI="1.0.m4s"
             """
@@ -154,7 +157,7 @@ MEDIA_CASES = {
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
             #EXT-X-PART:DURATION=1,URI="0.0.m4s",INDEPENDENT=YES
             #EXT-X-PART:DURATION=1,URI="0.1.m4s"
-            #EXTINF:2,
+            #EXTINF:1.99999,
             0.m4s
             #EXT-X-ENDLIST
             """
@@ -170,10 +173,10 @@ MEDIA_CASES = {
             #EXT-X-MEDIA-SEQUENCE:0
             #EXT-X-MAP:URI="init-0.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             0.m4s
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:22.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             1.m4s
             """
         ),
@@ -188,7 +191,7 @@ MEDIA_CASES = {
             #EXT-X-MEDIA-SEQUENCE:0
             #EXT-X-MAP:URI="init-0.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             0.m4s
             #EXT-X-ENDLIST
             """
@@ -209,12 +212,12 @@ MEDIA_CASES = {
             #EXT-X-DISCONTINUITY-SEQUENCE:1
             #EXT-X-MAP:URI="init-0.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:28.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             4.m4s
             #EXT-X-DISCONTINUITY
             #EXT-X-MAP:URI="init-1.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:30.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             5.m4s
             """
         ),
@@ -231,7 +234,7 @@ MEDIA_CASES = {
             #EXT-X-DISCONTINUITY
             #EXT-X-MAP:URI="init-1.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:30.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             5.m4s
             """
         ),
@@ -246,14 +249,14 @@ MEDIA_CASES = {
             #EXT-X-MEDIA-SEQUENCE:4
             #EXT-X-MAP:URI="init-0.mp4"
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:28.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             4.m4s
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:30.000Z
             #EXT-X-GAP
-            #EXTINF:2,
+            #EXTINF:1.99999,
             5.m4s
             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:32.000Z
-            #EXTINF:2,
+            #EXTINF:1.99999,
             6.m4s
             """
         ),
@@ -265,6 +268,26 @@ MEDIA_CASES = {
 def test_a_media_playlist_is(case: str) -> None:
     what, expected = MEDIA_CASES[case]
     assert media_playlist(what, "720p") == expected
+
+
+@pytest.mark.parametrize("frames", [5, 10, 12, 15, 30])
+@pytest.mark.parametrize("rate_hz", [Fraction(25), Fraction(30_000, 1001), Fraction(30), Fraction(60)])
+def test_a_segment_is_listed_shorter_than_its_media_and_a_part_longer(rate_hz: Fraction, frames: int) -> None:
+    """By as little as five decimals can say; hls.js and Shaka Player stall on the other side (`docs/players.md`)."""
+    length_s = frames / rate_hz
+    opening = opened(0)
+    what = presentation(
+        opening,
+        *parts(0, duration_s=float(length_s)),
+        finished(opening, duration_s=float(2 * length_s)),
+        part_target_s=2.0,
+    )
+    lines = media_playlist(what, "720p").splitlines()
+    segments = [Fraction(line[8:-1]) for line in lines if line.startswith("#EXTINF:")]
+    listed = [Fraction(line.split("=")[1].split(",")[0]) for line in lines if line.startswith("#EXT-X-PART:")]
+    assert len(segments) == 1 and len(listed) == 2
+    assert all(Fraction(3, 10**6) <= 2 * length_s - segment_s < Fraction(13, 10**6) for segment_s in segments)
+    assert all(Fraction(3, 10**6) <= part_s - length_s < Fraction(13, 10**6) for part_s in listed)
 
 
 def test_a_delta_update_skips_what_lies_beyond_the_skip_boundary() -> None:
