@@ -3,85 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
-log = structlog.get_logger()
+from antlive.forks import ForkedProcess, ForkFailed, Forks
+from antlive.roles import run_role
+from antlive.zygote import Request, run_program
+from config.settings import Settings
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+log = structlog.get_logger()
 
 
 class StartFailed(RuntimeError):
     """A child did not come up. The message says which and how it ended."""
 
 
-def _die_with_parent() -> None:
-    # A supervisor that is killed takes its children along: no orphan keeps a port.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 class Child:
     """One child process, in a session of its own so that a Ctrl-C reaches only the supervisor."""
 
-    def __init__(
-        self,
-        name: str,
-        command: list[str],
-        environment: Mapping[str, str],
-        stop_s: float,
-        pass_fds: tuple[int, ...] = (),
-    ) -> None:
+    def __init__(self, name: str, forks: Forks, stop_s: float) -> None:
         self.name = name
-        self._pass_fds = pass_fds
-        self._command = command
-        self.environment = dict(environment)
+        self._forks = forks
         self._stop_s = stop_s
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: ForkedProcess | None = None
 
-    async def start(self, pass_fds: tuple[int, ...] = (), extra: tuple[str, ...] = ()) -> None:
-        """Start the process."""
-        self.process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *extra,
-            env=self.environment,
-            pass_fds=(*self._pass_fds, *pass_fds),
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-
-    async def start_role(self, timeout_s: float = 20.0) -> dict[str, Any]:
-        """Start an antlive role and wait until it says that it is ready; what it says, such as its ports."""
-        read_fd, write_fd = os.pipe()
-        try:
-            await self.start((write_fd,), ("--ready-fd", str(write_fd)))
-        finally:
-            os.close(write_fd)
-        try:
-            async with asyncio.timeout(timeout_s):
-                line = await _read_to_end(read_fd)
-        except TimeoutError:
-            await self.stop()
-            raise StartFailed(f"{self.name} was not ready within {timeout_s:g} s") from None
-        if not line:
-            assert self.process is not None
-            raise StartFailed(f"{self.name} ended with exit code {await self.process.wait()} before it was ready")
-        ready: dict[str, Any] = json.loads(line)
-        if "error" in ready:
-            raise StartFailed(f"{self.name}: {ready['error']}")
-        return ready
+    async def start(self) -> None:
+        """Start the process, and wait until it is ready if it says so. Raises `StartFailed`."""
+        raise NotImplementedError
 
     def interrupt(self) -> None:
         """Ask the process, which is ending, to do that at once."""
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None:
             self.process.send_signal(signal.SIGINT)
 
     async def stop(self, within_s: float | None = None) -> None:
@@ -98,17 +55,78 @@ class Child:
             log.warning("child_killed", child=self.name, after_s=stop_s)
             await process.wait()
 
+    def _fork(self, request: Request, files: Sequence[int] = ()) -> ForkedProcess:
+        try:
+            return self._forks.start(request, files)
+        except ForkFailed as error:
+            raise StartFailed(f"{self.name}: {error}") from None
 
-async def _read_to_end(fd: int) -> bytes:
+
+class ProgramChild(Child):
+    """A child that is another program."""
+
+    def __init__(
+        self, name: str, forks: Forks, command: list[str], environment: Mapping[str, str], stop_s: float
+    ) -> None:
+        super().__init__(name, forks, stop_s)
+        self._request = Request(command[0], run_program, (command, dict(environment)))
+
+    async def start(self) -> None:
+        """Start it."""
+        self.process = self._fork(self._request)
+
+
+class RoleChild(Child):
+    """A child that is an antlive role, and ready when it says so."""
+
+    def __init__(
+        self,
+        role: str,
+        forks: Forks,
+        settings: Settings,
+        environment: Mapping[str, str],
+        stop_s: float,
+        http_fd: int | None = None,
+    ) -> None:
+        super().__init__(role, forks, stop_s)
+        self._http_fd = http_fd
+        self._environment = dict(environment)
+        self.settings = settings
+        """Those it is started with, and started again."""
+        self.ready: dict[str, Any] = {}
+        """What it has said, such as its ports."""
+
+    async def start(self, timeout_s: float = 20.0) -> None:
+        """Start it and wait until it says that it is ready."""
+        request = Request(f"-m antlive {self.name}", _run_role, (self.name, self.settings), self._environment)
+        read_fd, write_fd = os.pipe()
+        with os.fdopen(read_fd, "rb", 0) as pipe:
+            try:
+                self.process = self._fork(request, [write_fd] if self._http_fd is None else [write_fd, self._http_fd])
+            finally:
+                os.close(write_fd)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    line = await _first_line(pipe)
+            except TimeoutError:
+                await self.stop()
+                raise StartFailed(f"{self.name} was not ready within {timeout_s:g} s") from None
+        if not line:
+            raise StartFailed(f"{self.name} ended with exit code {await self.process.wait()} before it was ready")
+        self.ready = json.loads(line)
+        if "error" in self.ready:
+            raise StartFailed(f"{self.name}: {self.ready['error']}")
+
+
+def _run_role(files: list[int], role: str, settings: Settings) -> int:
+    return run_role(role, settings, *files)
+
+
+async def _first_line(pipe: Any) -> bytes:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0))
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     try:
         return await reader.readline()
     finally:
         transport.close()
-
-
-def role_command(role: str) -> list[str]:
-    """The command line of an antlive role, run by this interpreter."""
-    return [sys.executable, "-m", "antlive", role]

@@ -9,7 +9,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from antlive.children import Child, StartFailed
+from antlive.children import Child, ProgramChild, StartFailed
+from antlive.forks import Forks
 from antlive.node_locks import told
 from streams.connection import open_redis
 from streams.problems import is_refused, problem_of
@@ -24,7 +25,7 @@ _LOOK_S: Final = 0.25
 _LOOK_AT_OWN_S: Final = 0.02
 
 
-def redis_child(data_dir: Path, socket_path: Path) -> Child:
+def redis_child(forks: Forks, data_dir: Path, socket_path: Path) -> Child:
     """The child process.
 
     Raises `StartFailed` when no redis-server is installed, `DirectoryUnusable` when its files can't be written.
@@ -40,7 +41,7 @@ def redis_child(data_dir: Path, socket_path: Path) -> Child:
     command += ["--dir", str(directory.resolve()), "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
     # What it has to say would only hide the welcome.
     command += ["--logfile", LOG_FILE]
-    return Child("redis", command, {"LC_ALL": "C"}, stop_s=1.5)
+    return ProgramChild("redis", forks, command, {"LC_ALL": "C"}, stop_s=1.5)
 
 
 class RedisRefuses(StartFailed):

@@ -43,6 +43,7 @@ from streams.store import StreamStore
 
 if TYPE_CHECKING:
     from ingest.drain import Drain
+    from ingest.forks import Forks
     from ingest.rtmp.server import RtmpServer
 
 log = structlog.get_logger()
@@ -78,7 +79,8 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
     try:
         with ExitStack() as locks:
             lock_role(settings, role, NodeFiles(settings.data_dir).node_id, locks)
-            uvloop.run(_run(role, settings, ready_fd, http_fd))
+            forks = _forks() if role == "ingest" else None
+            uvloop.run(_run(role, settings, ready_fd, http_fd, forks))
     except (CannotStart, DirectoryBusy, DirectoryUnusable) as error:
         if ready_fd is None:
             print(f"antlive {role}: {error}", file=sys.stderr)
@@ -88,12 +90,23 @@ def run_role(role: str, settings: Settings, ready_fd: int | None, http_fd: int |
     return 0
 
 
-async def _run(role: str, settings: Settings, ready_fd: int | None, http_fd: int | None) -> None:
+def _forks() -> Forks:
+    """Before there are threads and an event loop, which can't be forked."""
+    from ingest.forks import Forks
+
+    forks = Forks()
+    forks.fork_server()
+    return forks
+
+
+async def _run(
+    role: str, settings: Settings, ready_fd: int | None, http_fd: int | None, forks: Forks | None = None
+) -> None:
     signals = StopSignals((signal.SIGTERM, signal.SIGINT), gently=settings.drain_s > 0)
     if ready_fd is None:  # else the supervisor has looked
         await _look_at_redis(role, settings)
     if role == "ingest":
-        start = _ingest(settings)
+        start = _ingest(settings, forks)
     elif role == "recorder":
         start = _recorder(settings)
     else:
@@ -149,7 +162,7 @@ def _asking_redis() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _ingest(settings: Settings) -> AsyncIterator[Running]:
+async def _ingest(settings: Settings, forks: Forks | None) -> AsyncIterator[Running]:
     # Imported here: each role loads only what it runs.
     from antlive.capacity import knowing_capacity
     from antlive.slate_check import slate_problem
@@ -175,7 +188,7 @@ async def _ingest(settings: Settings) -> AsyncIterator[Running]:
         files.draining = files.full = False
         node_id = files.node_id()
         logs = LogStyle(settings.log_format, settings.log_level)
-        workers = WorkerPool(node_id, logs=logs, ladders=settings.all_ladders)
+        workers = WorkerPool(node_id, logs=logs, ladders=settings.all_ladders, forks=forks)
         stack.push_async_callback(workers.close)
         await workers.start()
         store = StreamStore(redis, settings.redis_prefix)

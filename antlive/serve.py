@@ -17,8 +17,9 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from antlive.children import Child, StartFailed, role_command
+from antlive.children import Child, RoleChild, StartFailed
 from antlive.embedded_redis import redis_child, wait_for_redis
+from antlive.forks import Forks
 from antlive.listener import listen_http, listen_problem
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_data_dir, lock_media_dir, usable
@@ -26,8 +27,7 @@ from antlive.ready_stream import ReadyStream, ready_stream
 from antlive.signals import StopSignals
 from antlive.welcome import welcome
 from config.logs import LogStyle, configure_logs
-from config.secret_files import SUFFIX
-from config.settings import ENV_PREFIX, Settings
+from config.settings import Settings
 from streams.api_keys import DEFAULT_ENVIRONMENT
 from streams.connection import open_redis
 from streams.problems import problem_of
@@ -61,7 +61,11 @@ def serve(settings: Settings) -> int:
         _remove_leftovers(files)
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
         try:
-            return asyncio.run(Supervisor(settings, files, temporary).run())
+            # Before there is an event loop.
+            forks = Forks()
+            return asyncio.run(Supervisor(settings, files, temporary, forks).run())
+        except KeyboardInterrupt:  # before that was the supervisor's business
+            return 0
         finally:
             files.remove(RUN_FILE)
             shutil.rmtree(temporary, ignore_errors=True)
@@ -85,19 +89,20 @@ def _stop_signals() -> list[signal.Signals]:
 class Supervisor:
     """Starts the children in order, restarts one that dies, stops all in reverse order."""
 
-    def __init__(self, settings: Settings, files: NodeFiles, temporary: Path) -> None:
+    def __init__(self, settings: Settings, files: NodeFiles, temporary: Path, forks: Forks) -> None:
         self._settings = settings
+        self._forks = forks
         self._files = files
         self._temporary = temporary
         self._socket_path = temporary / "redis.sock"
         self._embedded = settings.redis_url is None
         self._redis_url = settings.full_redis_url or f"unix://{self._socket_path}"
-        self._environment = self._child_environment()
         self._children: list[Child] = []
         self._http: socket.socket | None = None
 
     async def run(self) -> int:
         """Start, serve until a signal, stop."""
+        self._forks.follow()
         signals = StopSignals(_stop_signals(), gently=self._settings.drain_s > 0)
         watchers: dict[str, asyncio.Task[None]] = {}
         stop = asyncio.create_task(signals.begun.wait())
@@ -120,6 +125,7 @@ class Supervisor:
             await asyncio.gather(*(child.stop() for child in self._children if child.name not in _LAST))
             await asyncio.gather(*(child.stop() for child in self._children if child.name != "redis"))
             await asyncio.gather(*(child.stop() for child in self._children))
+            self._forks.close()
             if self._http is not None:
                 self._http.close()
         return 0
@@ -146,29 +152,27 @@ class Supervisor:
     async def _start(self) -> None:
         http = self._http = self._listen()
         # Ingest tells other nodes where the origin is, and starts before it.
-        self._environment[ENV_PREFIX + "HTTP_PORT"] = str(http.getsockname()[1])
+        settings = self._settings_of_roles(http.getsockname()[1])
         redis: Child | None = None
         if self._embedded:
-            redis = redis_child(self._settings.data_dir, self._socket_path)
+            redis = redis_child(self._forks, self._settings.data_dir, self._socket_path)
             self._children.append(redis)
             await redis.start()
         await wait_for_redis(self._redis_url, redis)
         stream = await self._prepare()
         # Ports given as 0 are settled by the first start; a restarted child takes the same ones again.
-        web_command = [*role_command("web"), "--http-fd", str(http.fileno())]
-        web = Child("web", web_command, self._environment, stop_s=3.0, pass_fds=(http.fileno(),))
-        ingest = Child("ingest", role_command("ingest"), self._environment, stop_s=3.0)
-        self._children.append(web)
-        self._children.append(ingest)
+        environment = self._environment()
+        web = RoleChild("web", self._forks, settings, environment, stop_s=3.0, http_fd=http.fileno())
+        ingest = RoleChild("ingest", self._forks, settings, environment, stop_s=3.0)
         # Before ingest: what a run that was killed has left is recorded before ingest clears it away.
-        recorder = Child("recorder", role_command("recorder"), self._environment, stop_s=3.0)
-        self._children.append(recorder)
-        await recorder.start_role()
-        ports = await ingest.start_role()
-        for name, port in ports.items():
-            self._settle(web, name.upper(), port)
-            self._settle(ingest, name.upper(), port)
-        http_port = (await web.start_role())["http_port"]
+        recorder = RoleChild("recorder", self._forks, settings, environment, stop_s=3.0)
+        self._children += [web, ingest, recorder]
+        await recorder.start()
+        await ingest.start()
+        ports = ingest.ready
+        web.settings = ingest.settings = settings.model_copy(update=ports)
+        await web.start()
+        http_port = web.ready["http_port"]
         run = {
             **ports,
             "http_port": http_port,
@@ -210,23 +214,20 @@ class Supervisor:
             log.error("child_died", child=child.name, exit_code=code, restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
             try:
-                await (child.start() if child.name == "redis" else child.start_role())
+                await child.start()
             except StartFailed as error:
                 log.error("child_not_restarted", child=child.name, error=str(error))
 
-    def _settle(self, child: Child, name: str, port: int) -> None:
-        child.environment[ENV_PREFIX + name] = str(port)
-
-    def _child_environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
+    def _settings_of_roles(self, http_port: int) -> Settings:
+        settled: dict[str, Any] = {"http_port": http_port, "media_dir": self._settings.effective_media_dir}
         if self._embedded:
-            environment.pop(f"{ENV_PREFIX}REDIS_URL{SUFFIX}", None)
-            environment[ENV_PREFIX + "REDIS_URL"] = self._redis_url
-        environment[ENV_PREFIX + "MEDIA_DIR"] = str(self._settings.effective_media_dir)
-        # What a killed child leaves behind goes with the rest. Sockets lie in there, whose paths must be short.
-        if len(str(self._temporary)) <= _TEMPORARY_MAX_CHARACTERS:
-            environment["TMPDIR"] = str(self._temporary)
-        return environment
+            settled["redis_url"] = self._redis_url
+        return self._settings.model_copy(update=settled)
+
+    def _environment(self) -> dict[str, str]:
+        """What a killed role leaves behind goes with the rest. Sockets lie in there, whose paths must be short."""
+        is_short = len(str(self._temporary)) <= _TEMPORARY_MAX_CHARACTERS
+        return {"TMPDIR": str(self._temporary)} if is_short else {}
 
     @property
     def _api_key(self) -> str:

@@ -9,56 +9,35 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 
 import structlog
 
+from config.forking import die_with_parent
 from config.ladders import Ladder
 from config.logs import LogStyle, configure_logs
+from ingest.forks import Forked
 
 log = structlog.get_logger()
 
 WORKER_MODULE = "transcode.worker"
+LADDER_MODULE = "transcode.ladder_session"
+"""What only sessions of the ladder tiers need."""
 _MEASURE_MODULE = "transcode.speed"
-_SERVER_LOST = 255
-"""What the standard library calls the exit code of a process whose server process is gone."""
 _CODE_S = 1.0
 _CRASH_BYTES = 65536
-_ONE_AT_A_TIME = threading.Lock()
-"""The standard library looks at all of a program's processes when one is started: none may be closed meanwhile."""
-
-
-def start(process: ForkServerProcess) -> None:
-    """Start a process; in a thread. Raises `OSError` and `EOFError` when the fork server is gone."""
-    with _ONE_AT_A_TIME:
-        process.start()
-
-
-def finish(process: ForkServerProcess) -> None:
-    """Wait for the end of a process that is about to end, and free what is kept of it. Blocks."""
-    with _ONE_AT_A_TIME:
-        process.join(_CODE_S)
-        if process.exitcode is not None:
-            process.close()
 
 
 def run_worker(
-    control: socket.socket,
-    node_id: str,
-    alone_s: float,
-    ladders: Mapping[str, Ladder],
-    logs: LogStyle,
-    crash: socket.socket,
+    control_fd: int, crash_fd: int, node_id: str, alone_s: float, ladders: Mapping[str, Ladder], logs: LogStyle
 ) -> None:
     """The main function of a worker's process."""
     configure_logs("worker", logs)
     # What ends the process by a signal can't go through its log: ingest finds it here.
-    faulthandler.enable(crash.detach())
+    faulthandler.enable(crash_fd)
     try:
+        control = socket.socket(fileno=control_fd)
         # By name: ingest imports nothing of the transcode package.
         importlib.import_module(WORKER_MODULE).main(control, node_id, alone_s, ladders)
     except Exception:
@@ -66,11 +45,12 @@ def run_worker(
         sys.exit(1)
 
 
-def run_measurement(answer: Connection, cores: int) -> None:
-    """The main function of the process that measures what this machine encodes."""
+def run_measurement(answer_fd: int, cores: int) -> None:
+    """The main function of the process that measures what this machine encodes. Nobody waits for it without ingest."""
+    die_with_parent(os.getppid(), signal.SIGKILL)
     speed = importlib.import_module(_MEASURE_MODULE).encoded_megapixels_per_core_s(cores)
-    with suppress(BrokenPipeError):  # the node has ended meanwhile
-        answer.send(speed)
+    with suppress(BrokenPipeError), os.fdopen(answer_fd, "w") as answer:  # broken: the node has ended meanwhile
+        answer.write(repr(speed))
 
 
 class WorkerProcess:
@@ -81,7 +61,7 @@ class WorkerProcess:
     Raises `ProcessLookupError` when there is no such process.
     """
 
-    def __init__(self, pid: int, forked: ForkServerProcess | None = None, crash: socket.socket | None = None) -> None:
+    def __init__(self, pid: int, forked: Forked | None = None, crash: socket.socket | None = None) -> None:
         self.pid = pid
         self._forked = forked
         self._crash = crash
@@ -100,12 +80,7 @@ class WorkerProcess:
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.poll(None if timeout_s is None else timeout_s * 1000)
-        if self._forked is None:
-            return None
-        with _ONE_AT_A_TIME:
-            self._forked.join(_CODE_S)
-            code = self._forked.exitcode
-        return None if code == _SERVER_LOST else code
+        return None if self._forked is None else self._forked.exit_code(_CODE_S)
 
     def crash_text(self) -> str:
         """What it has said of its crash, after its end; often nothing."""
@@ -121,9 +96,7 @@ class WorkerProcess:
         """Free what the system keeps of it, after its end. Blocks."""
         os.close(self._pidfd)
         if self._forked is not None:
-            with _ONE_AT_A_TIME:
-                if self._forked.exitcode is not None:
-                    self._forked.close()
+            self._forked.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

@@ -1,14 +1,13 @@
 """Session workers: processes that ingest starts, talks to over one control socket each, and outlives.
 
 Ladder sessions have a worker each; passthrough sessions, which need no codec, share one. Workers are forked from a
-server process that has the codec library loaded, so a worker is ready within milliseconds.
+server process that has loaded what they need, so a worker is ready within milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import multiprocessing.forkserver
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -42,7 +41,9 @@ from config.session import (
     encode_message,
 )
 from ingest.adoption import adopt_workers
-from ingest.worker_process import WORKER_MODULE, WorkerProcess, finish, run_measurement, run_worker, start
+from ingest.fork_server import Request
+from ingest.forks import Forks
+from ingest.worker_process import LADDER_MODULE, WORKER_MODULE, WorkerProcess, run_measurement, run_worker
 
 log = structlog.get_logger()
 
@@ -197,6 +198,7 @@ class WorkerPool:
         pings_unanswered: int = LIMITS.worker_pings_unanswered,
         logs: LogStyle = LogStyle(),  # noqa: B008 (frozen)
         ladders: Mapping[str, Ladder] = LADDERS,
+        forks: Forks | None = None,
     ) -> None:
         self._logs = logs
         self._ladders = dict(ladders)
@@ -205,8 +207,7 @@ class WorkerPool:
         self._pings_unanswered = pings_unanswered
         self._watching: asyncio.TimerHandle | None = None
         self._alone_s = alone_s
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([WORKER_MODULE])
+        self._forks = forks or Forks()
         self._workers: set[Worker] = set()
         self._shared: Worker | None = None
         self._sharing = asyncio.Lock()
@@ -214,8 +215,8 @@ class WorkerPool:
         self._reaping: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Load the codec library in the server process, so that the first session doesn't wait for it."""
-        await asyncio.to_thread(multiprocessing.forkserver.ensure_running)
+        """Start the server process, so that the first session doesn't wait for it."""
+        await asyncio.to_thread(self._forks.ensure_running)
         self._watch()
 
     async def measure(self, cores: int) -> float:
@@ -223,17 +224,19 @@ class WorkerPool:
 
         Raises `OSError` or `EOFError` when that fails.
         """
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=run_measurement, args=(theirs, cores), daemon=True)
-        try:
-            await asyncio.to_thread(start, process)
-            theirs.close()
-            return float(await asyncio.to_thread(ours.recv))
-        finally:
-            theirs.close()
-            if process.pid is not None:
-                await asyncio.to_thread(finish, process)
-            ours.close()
+        answer, its_answer = os.pipe()
+        with os.fdopen(answer) as reader:
+            try:
+                forked = await asyncio.to_thread(self._forks.run, Request(run_measurement, (cores,)), [its_answer])
+            finally:
+                os.close(its_answer)
+            try:
+                text = await asyncio.to_thread(reader.read)
+            finally:
+                forked.close()
+        if not text:
+            raise EOFError("it ended without an answer")
+        return float(text)
 
     async def adopt(self) -> dict[str, tuple[Worker, Hosting]]:
         """Take over the workers that a previous run has left: their sessions by id."""
@@ -250,7 +253,7 @@ class WorkerPool:
     async def worker_for(self, quality: str) -> Worker:
         """A worker for a new session of this quality."""
         if quality != _SHARED_QUALITY:
-            return await self._spawn()
+            return await self._spawn(shares=LADDER_MODULE)
         async with self._sharing:
             if self._shared is None:
                 self._shared = await self._spawn()
@@ -286,9 +289,7 @@ class WorkerPool:
                 worker.kill()
             # The server process, which ends next, is the one that learns their exit codes.
             await asyncio.gather(*(worker.exited.wait() for worker in workers))
-        stop = getattr(multiprocessing.forkserver._forkserver, "_stop", None)
-        if stop is not None:
-            await asyncio.to_thread(stop)
+        await asyncio.to_thread(self._forks.stop)
 
     def _watch(self) -> None:
         """Kill the workers that hang: others go on with their sessions, as with those of any that dies.
@@ -303,17 +304,17 @@ class WorkerPool:
                 worker.ping()
         self._watching = asyncio.get_running_loop().call_later(self._ping_s, self._watch)
 
-    async def _spawn(self) -> Worker:
+    async def _spawn(self, shares: str = WORKER_MODULE) -> Worker:
         try:
-            return await self._fork()
+            return await self._fork(shares)
         except (OSError, EOFError) as error:
             # The server process may have died under it; another one is started by the next try.
             log.warning("worker_not_forked", error=f"{type(error).__name__}: {error}")
-            return await self._fork()
+            return await self._fork(shares)
 
-    async def _fork(self) -> Worker:
+    async def _fork(self, shares: str) -> Worker:
         """A new worker. A caller that is cancelled meanwhile leaves none behind: forking goes on to its end."""
-        task = asyncio.get_running_loop().create_task(self._start_process())
+        task = asyncio.get_running_loop().create_task(self._start_process(shares))
         self._forking.add(task)
         task.add_done_callback(self._forking.discard)
         try:
@@ -328,15 +329,15 @@ class WorkerPool:
         else:
             log.warning("worker_not_forked", error=f"{type(error).__name__}: {error}")
 
-    async def _start_process(self) -> Worker:
+    async def _start_process(self, shares: str) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         crash, its_crash = socket.socketpair()
-        arguments = (theirs, self._node_id, self._alone_s, self._ladders, self._logs, its_crash)
-        process = self._context.Process(target=run_worker, args=arguments, daemon=True)
+        files = [theirs.fileno(), its_crash.fileno()]
+        arguments = (self._node_id, self._alone_s, self._ladders, self._logs)
+        request = Request(run_worker, arguments, shares)
         try:
-            await asyncio.to_thread(start, process)
-            assert process.pid is not None
-            forked = WorkerProcess(process.pid, process, crash)
+            forked = await asyncio.to_thread(self._forks.run, request, files)
+            process = WorkerProcess(forked.pid, forked, crash)
         except (OSError, EOFError):
             ours.close()
             crash.close()
@@ -344,7 +345,7 @@ class WorkerPool:
         finally:
             theirs.close()
             its_crash.close()
-        worker = Worker(forked, ours, self._exited)
+        worker = Worker(process, ours, self._exited)
         self._workers.add(worker)
         return worker
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 from av import FFmpegError, VideoCodecContext
 from av.video.frame import VideoFrame
@@ -18,6 +18,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from packager.publication import Publication
 from packager.records import ThumbnailRecord
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = structlog.get_logger()
 
@@ -122,6 +125,8 @@ class _Sheet:
 
     def add(self, frame: VideoFrame, start_s: float) -> tuple[int, bytes]:
         """The place of this picture on the sheet, and the sheet as JPEG. Raises `FFmpegError`."""
+        import numpy as np  # here: all else that passthrough needs does without it
+
         if self._count == COLUMNS * ROWS:
             # Named by media time, which only rises: no name comes twice in a session, on whatever node.
             self._count, self.name = 0, f"sheet-{round(start_s * 1000)}.jpg"

@@ -44,7 +44,6 @@ from config.session import (
     worker_address,
 )
 from transcode.begun import find_begun
-from transcode.ladder_session import LadderSession
 from transcode.media_reader import MediaReader, Shared
 from transcode.passthrough_session import PassthroughSession
 from transcode.session import Session
@@ -180,11 +179,13 @@ class Host:
             if begun is not None and begun.ended:
                 self._report(Ended(session_id=spec.session_id))
                 return
-            self._sessions[spec.session_id] = (
-                PassthroughSession(spec, self._report, begun)
-                if spec.quality == PASSTHROUGH
-                else LadderSession(spec, self._report, begun, ladders=self._ladders)
-            )
+            if spec.quality == PASSTHROUGH:
+                self._sessions[spec.session_id] = PassthroughSession(spec, self._report, begun)
+            else:
+                # Here: passthrough does without what it loads.
+                from transcode.ladder_session import LadderSession
+
+                self._sessions[spec.session_id] = LadderSession(spec, self._report, begun, ladders=self._ladders)
             self._specs[spec.session_id] = spec
         except Exception as error:
             log.exception("session_not_opened", stream_id=spec.stream_id, session_id=spec.session_id)

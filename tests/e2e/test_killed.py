@@ -170,7 +170,7 @@ async def pushing_again_and_again(source: Path, url: str, container: str = "flv"
         while True:
             async with pushing(source, url, container=container) as encoder:
                 await encoder.wait()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
 
     task = asyncio.ensure_future(push())
     try:

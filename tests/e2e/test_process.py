@@ -213,14 +213,35 @@ async def test_killed_children_are_started_again_on_the_same_ports(tmp_path: Pat
             (worker,) = workers(node).values()
             role(node, "ingest").kill()
             temporary = Path(temporary_dir(node))
-            assert any(name.startswith("pymp-") for name in _listing(temporary)), (
-                "what a killed child leaves lies elsewhere"
-            )
+            assert _listing(temporary), "what a killed child leaves lies elsewhere"
             assert await asyncio.wait_for(encoder.wait(), 10) != 0
         # What happens to the session meanwhile is in test_killed.py.
         await wait_for_events(node, stream_id, "connecting", "live", "disconnected", "reconnected", "disconnected")
         assert worker.is_running()
     assert not _there(temporary)
+
+
+async def test_a_killed_zygote_is_replaced_and_no_process_outlives_the_node(tmp_path: Path, tiny_clip: Path) -> None:
+    async with running_node(tmp_path) as node:
+        stream = await node.create()
+        async with pushing(tiny_clip, stream["ingest"]["rtmpFullUrl"]):
+            await node.wait_for_state(stream["streamId"], "live")
+            before = processes_of(node)
+            (zygote,) = [process for process in before if "antlive.zygote" in process.cmdline()]
+            ingest = role(node, "ingest")
+            zygote.kill()
+            await wait_for_exit([zygote], timeout_s=5)
+            assert role(node, "ingest") == ingest, "the roles notice nothing"
+            ingest.kill()
+            await wait_until(lambda: _has_logged(node, "worker_adopted"), "ingest to come back", 20)
+            role(node, "ingest").kill()
+            # The node stops before the next one is there: the worker has nobody.
+            found = {*before, *processes_of(node)}
+    await wait_for_exit(list(found), timeout_s=5)
+
+
+async def _has_logged(node: Node, event: str) -> bool:
+    return event in node.log_text()
 
 
 async def _differs(node: Node, url: str, before: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from config.session import Ended, Failed, SessionSpec
-from ingest.worker_process import WorkerProcess
 from ingest.workers import WORKER_DIED, Report, Worker, WorkerPool
 from tests.ingest.fakes import wait_until
 
@@ -130,26 +128,6 @@ async def test_a_worker_that_hangs_is_killed_and_its_sessions_hear_of_it(tmp_pat
         assert await pool.worker_for("passthrough") is not hangs
     finally:
         await pool.close()
-
-
-async def test_no_dead_worker_is_closed_while_another_starts(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Starting looks at the processes that there are; a closed one it can't, or reads another's file.
-    dies = await pool.worker_for("standard")
-    closed = threading.Event()
-    close = WorkerProcess.close
-
-    def noted_close(process: WorkerProcess) -> None:
-        close(process)
-        closed.set()
-
-    def slow_look() -> None:
-        os.kill(dies.pid, signal.SIGKILL)
-        assert not closed.wait(0.5)
-
-    monkeypatch.setattr(WorkerProcess, "close", noted_close)
-    monkeypatch.setattr("multiprocessing.process._cleanup", slow_look)
-    assert (await pool.worker_for("standard")).pid
-    await asyncio.wait_for(dies.exited.wait(), 10)
 
 
 async def test_a_worker_that_ended_leaves_no_open_file(pool: WorkerPool, tmp_path: Path) -> None:
