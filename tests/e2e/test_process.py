@@ -258,14 +258,17 @@ async def _state_is(node: Node, stream_id: str, state: str) -> bool:
 
 @pytest.mark.parametrize("role", ["serve", "control", "ingest", "origin", "recorder"])
 async def test_a_wrong_login_at_redis_ends_the_start_of_every_role(tmp_path: Path, role: str) -> None:
+    media_dir = str(tmp_path / "media")
     with redis_server() as server:
-        code, error = await refused_start(tmp_path, role, ANTLIVE_REDIS_URL=server.url.replace("//", "//nobody:wrong@"))
+        url = server.url.replace("//", "//nobody:wrong@")
+        code, error = await refused_start(tmp_path, role, ANTLIVE_REDIS_URL=url, ANTLIVE_MEDIA_DIR=media_dir)
     assert code == 1 and "cannot use Redis (ANTLIVE_REDIS_URL): login refused" in error, error
     assert error.count("\n") == 1 and "wrong@" not in error
 
 
 @pytest.mark.parametrize("role", ["control", "ingest"])
 async def test_a_redis_that_is_not_there_ends_the_start_of_who_needs_it(tmp_path: Path, role: str) -> None:
-    code, error = await refused_start(tmp_path, role, ANTLIVE_REDIS_URL="redis://nobody.invalid")
+    variables = {"ANTLIVE_REDIS_URL": "redis://nobody.invalid", "ANTLIVE_MEDIA_DIR": str(tmp_path / "media")}
+    code, error = await refused_start(tmp_path, role, **variables)
     assert code == 1 and error.startswith(f"antlive {role}: cannot use Redis (ANTLIVE_REDIS_URL) within 5 s: nobody")
     assert error.count("\n") == 1
