@@ -362,6 +362,7 @@ async def _add_control(
         rtmp_port=settings.rtmp_port,
         srt_port=settings.srt_port,
         playback=settings.playback_url,
+        rtmps_port=settings.rtmps_port or None,
     )
     setup_control(app, settings, store, urls, own_key)
     redis_url = settings.full_redis_url or DEFAULT_REDIS_URL

@@ -23,7 +23,7 @@ def stream_resource(
     stream: Stream, urls: PublicUrls, health: IngestHealth | None = None, viewers: int | None = None
 ) -> StreamResource:
     """The stream object without its key."""
-    ingest = IngestWithHealth(rtmp_url=urls.rtmp, srt_url=urls.srt, health=health)
+    ingest = IngestWithHealth(rtmp_url=urls.rtmp, srt_url=urls.srt, rtmps_url=urls.rtmps, health=health)
     playback = PlaybackWithViewers(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id, viewers=viewers)
     return StreamResource(**_shared(stream), ingest=ingest, playback=playback)
 
@@ -33,9 +33,11 @@ def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
     ingest = IngestWithKey(
         rtmp_url=urls.rtmp,
         srt_url=urls.srt,
+        rtmps_url=urls.rtmps,
         stream_key=key,
         rtmp_full_url=urls.rtmp_full(key),
         srt_full_url=urls.srt_full(key),
+        rtmps_full_url=urls.rtmps_full(key),
     )
     playback = Playback(hls_url=urls.hls(stream.edge_id), edge_id=stream.edge_id)
     return CreatedStream(**_shared(stream), ingest=ingest, playback=playback)
@@ -43,7 +45,12 @@ def created_stream(stream: Stream, key: str, urls: PublicUrls) -> CreatedStream:
 
 def rotated_key(key: str, urls: PublicUrls) -> RotatedKey:
     """A new stream key and the URLs that hold it."""
-    return RotatedKey(stream_key=key, rtmp_full_url=urls.rtmp_full(key), srt_full_url=urls.srt_full(key))
+    return RotatedKey(
+        stream_key=key,
+        rtmp_full_url=urls.rtmp_full(key),
+        srt_full_url=urls.srt_full(key),
+        rtmps_full_url=urls.rtmps_full(key),
+    )
 
 
 def _shared(stream: Stream) -> dict[str, Any]:

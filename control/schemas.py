@@ -171,6 +171,7 @@ class Ingest(Schema):
 
     rtmp_url: str
     srt_url: str
+    rtmps_url: str | None = Field(None, description="only where RTMPS is on")
 
 
 class IngestWithKey(Ingest):
@@ -179,6 +180,7 @@ class IngestWithKey(Ingest):
     stream_key: str = Field(repr=False)
     rtmp_full_url: str = Field(repr=False)
     srt_full_url: str = Field(repr=False)
+    rtmps_full_url: str | None = Field(None, repr=False, description="only where RTMPS is on")
 
 
 class Playback(Schema):
@@ -254,6 +256,7 @@ class RotatedKey(Schema):
     stream_key: str = Field(repr=False)
     rtmp_full_url: str = Field(repr=False)
     srt_full_url: str = Field(repr=False)
+    rtmps_full_url: str | None = Field(None, repr=False, description="only where RTMPS is on")
 
 
 class ErrorBody(Schema):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT_RTMP_PORT = 1935
+DEFAULT_RTMPS_PORT = 443
 DEFAULT_HTTP_PORT = 80
 DEFAULT_SRT_PORT = 9000
 
@@ -21,11 +22,12 @@ class PublicUrls:
     rtmp_port: int
     srt_port: int = DEFAULT_SRT_PORT
     playback: str | None = None
+    rtmps_port: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("http_port", "rtmp_port", "srt_port"):
-            port: int = getattr(self, name)
-            if not 1 <= port <= 65535:
+        for name in ("http_port", "rtmp_port", "srt_port", "rtmps_port"):
+            port: int | None = getattr(self, name)
+            if port is not None and not 1 <= port <= 65535:
                 raise ValueError(f"{name} is {port}; the bound is 1..65535")
 
     @property
@@ -36,6 +38,17 @@ class PublicUrls:
     def rtmp_full(self, key: str) -> str:
         """Server address and stream key in one."""
         return f"{self.rtmp}/{key}"
+
+    @property
+    def rtmps(self) -> str | None:
+        """`rtmps://host:1936/live`; None without RTMPS."""
+        if self.rtmps_port is None:
+            return None
+        return f"rtmps://{self._host}{_port(self.rtmps_port, DEFAULT_RTMPS_PORT)}/live"
+
+    def rtmps_full(self, key: str) -> str | None:
+        """The same with the key."""
+        return None if self.rtmps is None else f"{self.rtmps}/{key}"
 
     @property
     def srt(self) -> str:

@@ -86,6 +86,7 @@ export class DetailView {
   showUrls(stream) {
     const rows = [
       ['RTMP', stream.ingest.rtmpUrl],
+      ...(stream.ingest.rtmpsUrl ? [['RTMPS', stream.ingest.rtmpsUrl]] : []),
       ['SRT', stream.ingest.srtUrl],
       ['HLS', stream.playback.hlsUrl],
       ['Player', this.playerUrl],

@@ -80,6 +80,7 @@ function showKey(title, ingest) {
     h('p', {}, 'Copy it now: it is shown only this once.'),
     copyRow('Stream key', ingest.streamKey),
     copyRow('RTMP with key', ingest.rtmpFullUrl),
+    ...(ingest.rtmpsFullUrl ? [copyRow('RTMPS with key', ingest.rtmpsFullUrl)] : []),
     copyRow('SRT with key', ingest.srtFullUrl),
   ];
   tellDialog(title, rows, 'I have it');

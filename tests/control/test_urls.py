@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from control.resources import created_stream, rotated_key, stream_resource
 from control.urls import PublicUrls
+from streams.changes import new_stream
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,17 @@ def test_viewers_may_be_sent_to_an_edge(playback: str) -> None:
     assert urls.hls("lse_x") == "https://live.example/live/lse_x/master.m3u8"
     assert urls.download("rec_x") == "https://live.example/vod/rec_x/download.mp4"
     assert urls.rtmp == "rtmp://ingest.example/live"
+
+
+@pytest.mark.parametrize(
+    ("port", "url"), [(443, "rtmps://ingest.example/live"), (41937, "rtmps://ingest.example:41937/live")]
+)
+def test_rtmps_is_there_where_it_is_on(port: int, url: str) -> None:
+    urls = PublicUrls(host="ingest.example", http_port=8080, rtmp_port=1935, rtmps_port=port)
+    stream, key = new_stream(
+        env="default", name="x", quality="high", low_latency=True, recording=False, reconnect_window_s=9
+    )
+    created = created_stream(stream, key, urls)
+    assert (created.ingest.rtmps_url, created.ingest.rtmps_full_url) == (url, f"{url}/{key}")
+    assert stream_resource(stream, urls).ingest.rtmps_url == url
+    assert rotated_key(key, urls).rtmps_full_url == f"{url}/{key}"

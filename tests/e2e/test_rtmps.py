@@ -51,7 +51,9 @@ def served_name(node: Node) -> str:
 
 async def test_an_encoder_publishes_over_tls(tls_node: Node, small_clip: Path) -> None:
     stream = await tls_node.create(quality="passthrough")
-    url = f"{tls_node.rtmps_url}/{stream['ingest']['streamKey']}"
+    url = stream["ingest"]["rtmpsFullUrl"]
+    assert url == f"{stream['ingest']['rtmpsUrl']}/{stream['ingest']['streamKey']}"
+    assert urlsplit(url).port == urlsplit(tls_node.rtmps_url).port
     async with pushing(small_clip, url, "-c", "copy", "-tls_verify", "0"):
         await tls_node.wait_for_state(stream["streamId"], "live")
 
