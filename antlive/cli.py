@@ -13,10 +13,12 @@ from antlive.keys_command import add_keys_parser
 from antlive.node_locks import DirectoryUnusable
 from config.effective import effective_toml
 from config.settings import Settings, SettingsError, load_settings
+from config.standard_streams import open_standard_streams
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name. Exits with 2 when they, or the settings, are wrong."""
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
