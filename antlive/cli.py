@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ from antlive.node_locks import DirectoryUnusable
 from config.effective import effective_toml
 from config.settings import Settings, SettingsError, load_settings
 from config.standard_streams import open_standard_streams
+
+_INTERRUPTED = 128 + signal.SIGINT
+"""The exit code that shells use."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,6 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
     except DirectoryUnusable as error:
         print(f"antlive: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:  # while it was still loading
+        sys.exit(_INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,7 +82,7 @@ def lock_role(
 def lock_media_dir(media_dir: Path, node_id: str, wait_s: float = WAIT_S) -> int:
     """Share the media directory with the other processes of this node.
 
-    Raises `DirectoryBusy`, and `DirectoryUnusable` for one that was never a node's and holds something.
+    Raises `DirectoryBusy`, and `DirectoryUnusable` for one that is full, or was never a node's and holds something.
     """
     if not (media_dir / MEDIA_LOCK).exists() and (foreign := _foreign(media_dir)):
         text = f"it holds {foreign}, which is not ours: name an empty directory"
@@ -104,7 +104,13 @@ def lock_media_dir(media_dir: Path, node_id: str, wait_s: float = WAIT_S) -> int
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False
 
-    if not _within(wait_s, is_ours):
+    try:
+        with told(media_dir / MEDIA_LOCK):  # a full disk has no room for an id
+            got = _within(wait_s, is_ours)
+    except DirectoryUnusable:
+        os.close(fd)
+        raise
+    if not got:
         os.close(fd)
         setting = f"{ENV_PREFIX}MEDIA_DIR={media_dir}"
         raise DirectoryBusy(f"{setting} is in use by {other or 'another node'}: each node needs one of its own")

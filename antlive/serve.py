@@ -67,6 +67,8 @@ def serve(settings: Settings) -> int:
         except KeyboardInterrupt:  # before that was the supervisor's business
             return 0
         finally:
+            for number in _stop_signals():
+                signal.signal(number, signal.SIG_IGN)  # one more Ctrl-C would leave the rest behind
             files.remove(RUN_FILE)
             shutil.rmtree(temporary, ignore_errors=True)
             if settings.media_dir is None:

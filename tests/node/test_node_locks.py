@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -110,3 +111,14 @@ def test_a_directory_of_somebody_elses_files_is_no_media_directory(tmp_path: Pat
     with pytest.raises(DirectoryUnusable, match=rf"ANTLIVE_MEDIA_DIR={tmp_path}: it holds passwd, which is not ours"):
         lock_media_dir(tmp_path, "node_a", 0)
     assert not (tmp_path / MEDIA_LOCK).exists()
+
+
+def test_a_full_media_directory_is_named(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # as a full disk: files can be made, not written to
+    try:
+        with pytest.raises(DirectoryUnusable, match=rf"cannot use {tmp_path}/{MEDIA_LOCK}: File too large"):
+            lock_media_dir(tmp_path, "node_a", 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    os.close(lock_media_dir(tmp_path, "node_a", 0))
