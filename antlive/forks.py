@@ -90,8 +90,8 @@ class Forks:
             pid = self._ask(request, files)
         except (OSError, EOFError) as error:
             log.warning("zygote_lost", error=f"{type(error).__name__}: {error}")
-            self._start_anew()
             try:
+                self._start_anew()
                 pid = self._ask(request, files)
             except (OSError, EOFError) as again:
                 raise ForkFailed(f"{type(again).__name__}: {again}") from None
