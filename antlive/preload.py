@@ -10,7 +10,8 @@ from typing import Final
 
 MODULES: Final = (
     "antlive.roles",
-    "antlive.capacity",
+    "antlive.http_role",
+    "antlive.ingest_role",
     "antlive.http_runner",
     "control.app",
     "control.event_service",
