@@ -158,6 +158,8 @@ class RedisTeller:
         if not report.started and progress.state is RecordingState.READY:
             begun = replace(progress, state=RecordingState.RECORDING)
             await self._send(recording_id, stream_id, report, begun, recorder.node_id)
+        if progress.state is not RecordingState.RECORDING:  # what kept it from being stored is over with it
+            await self._note_storage(recording_id, recorder)
         outcome = await self._send(recording_id, stream_id, report, progress, recorder.node_id)
         report.started = True
         report.is_told = report.progress is progress
@@ -171,11 +173,15 @@ class RedisTeller:
         for recording_id in recorder.reading.unreadable:
             self._storage.setdefault(recording_id, None)
         for recording_id, told in list(self._storage.items()):
-            storage = recorder.storage(recording_id)
-            if storage != told and await self._recordings.note_storage(recording_id, *storage):
-                self._storage[recording_id] = storage
-            elif storage == told == Storage() and recording_id not in self._reports:
+            storage = await self._note_storage(recording_id, recorder)
+            if storage == told == Storage() and recording_id not in self._reports:
                 del self._storage[recording_id]
+
+    async def _note_storage(self, recording_id: str, recorder: Recorder) -> Storage:
+        storage = recorder.storage(recording_id)
+        if storage != self._storage.get(recording_id) and await self._recordings.note_storage(recording_id, *storage):
+            self._storage[recording_id] = storage
+        return storage
 
     async def _send(
         self, recording_id: str, stream_id: str, report: _Report, progress: RecordingProgress, node_id: str

@@ -12,6 +12,7 @@ from recorder import recorder
 from recorder.session import RecordedSession
 from recorder.storing import Disk
 from recorder.tally import Tally
+from recorder.teller import RedisTeller
 from streams.model import Stream
 from streams.recording_model import RecordingEntry, RecordingState
 from streams.recordings import RecordingBusy
@@ -162,3 +163,24 @@ async def test_it_can_be_deleted_as_soon_as_its_session_is_over(place: Place, sm
         await until(gone)
     assert await place.recordings.open_ids() == []
     assert await types(place, stream) == ["recording.started", "recording.deleted"]
+
+
+async def test_one_that_is_ready_no_longer_says_what_kept_it_from_being_stored(
+    place: Place, monkeypatch: pytest.MonkeyPatch, small_disk: Disk
+) -> None:
+    place.settings = place.settings.model_copy(update={"recordings_dir": small_disk.recordings_dir})
+    ballast = fill(small_disk.recordings_dir)
+    stream, epoch, writer = await place.session()
+    writer.segments(3)
+    async with place.recorder():
+        await wait_for_problem(place, stream, "No space left")
+
+        async def not_now(*_: object) -> None:
+            """What is told every two seconds comes later."""
+
+        monkeypatch.setattr(RedisTeller, "_tell_storage", not_now)
+        ballast.unlink()
+        writer.publication.end()
+        await place.store.apply(stream.stream_id, Event.ENDED_BY_API, session_id=session_of(stream), epoch=epoch)
+        entry = await place.wait_for(stream, RecordingState.READY, 6.0)
+        assert entry.problem == "" and not entry.progress.gaps
