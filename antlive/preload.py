@@ -9,7 +9,7 @@ import importlib
 from typing import Final
 
 MODULES: Final = (
-    "antlive.roles",
+    "antlive.role_child",
     "antlive.http_role",
     "antlive.ingest_role",
     "antlive.http_runner",

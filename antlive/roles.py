@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 
+from antlive.children import StartFailed
+from antlive.embedded_redis import WAIT_S, RedisRefuses, wait_for_redis
 from antlive.metrics_page import MetricsPage, serve_metrics
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_role
@@ -94,9 +96,6 @@ async def _run(
 
 async def _look_at_redis(role: str, settings: Settings) -> None:
     """What is wrong with Redis is said in one line. Whoever has to do with media alone starts without it, too."""
-    from antlive.children import StartFailed
-    from antlive.embedded_redis import WAIT_S, RedisRefuses, wait_for_redis
-
     needs_it = role in ("ingest", "control")
     try:
         await wait_for_redis(settings.full_redis_url or DEFAULT_REDIS_URL, timeout_s=WAIT_S if needs_it else _GLANCE_S)

@@ -17,13 +17,14 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from antlive.children import Child, RoleChild, StartFailed
+from antlive.children import Child, StartFailed
 from antlive.embedded_redis import redis_child, wait_for_redis
 from antlive.forks import Forks
 from antlive.listener import listen_http, listen_problem
 from antlive.node import NodeFiles
 from antlive.node_locks import DirectoryBusy, DirectoryUnusable, lock_data_dir, lock_media_dir, usable
 from antlive.ready_stream import ReadyStream, ready_stream
+from antlive.role_child import RoleChild
 from antlive.signals import StopSignals
 from antlive.welcome import welcome
 from config.logs import LogStyle, configure_logs
